@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -72,7 +72,8 @@ def newest_in(directory: Path, owner: BackupOwner, but: Collection[Path] = ()) -
     """The manifest of the newest backup of an owner, `but` not of these; it reads few others.
     Raises `OSError`, but not for a directory that is not there yet.
     """
-    return next((one.manifest for one in _newest_of(directory, owner) if one.path not in but), None)
+    found = (_read(path) for path in _newest_first(directory) if path not in but)
+    return next((one.manifest for one in found if isinstance(one, KeptBackup) and owner.made(one.manifest)), None)
 
 
 def damaged_in(directory: Path, owner: BackupOwner, told: Callable[[int], None]) -> list[Path]:
@@ -136,11 +137,6 @@ def remove_beyond(keep: int, backups: Sequence[KeptBackup | NoBackup], owner: Ba
         with OpenDirectory.at(path.parent) as directory:
             directory.remove(path.name)
     return ours[keep:]
-
-
-def _newest_of(directory: Path, owner: BackupOwner) -> Iterator[KeptBackup]:
-    found = map(_read, _newest_first(directory))
-    return (one for one in found if isinstance(one, KeptBackup) and owner.made(one.manifest))
 
 
 def _newest_first(directory: Path) -> list[Path]:

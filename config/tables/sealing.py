@@ -3,14 +3,13 @@ disk, who opens backups of that, and the nodes that share some of it. Pure.
 """
 
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from config.tables.hsm import OptionalOwnKey
-from config.values.addresses import Refused
+from config.values.addresses import Refused, is_loopback
 from config.values.durations import Duration
 from config.values.kinds import ONE_OR_A_LIST, Name, OwnFilePath, Table, WebAddress, WrittenPath, matching
 
@@ -76,14 +75,6 @@ class FleetConfig(Table):
             alone = "certificate" if self.key is None else "key"
             raise Refused('both "certificate" and "key"', found=f"{alone} alone", about=("certificate", "key"))
         for address in self.etcd:
-            if address.startswith("http://") and not _is_here(address):
+            if address.startswith("http://") and not is_loopback(urlsplit(address).hostname or ""):
                 raise Refused("https://, except for an etcd on this machine", found=address, about=("etcd",))
         return self
-
-
-def _is_here(address: str) -> bool:
-    host = urlsplit(address).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

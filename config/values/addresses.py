@@ -236,6 +236,12 @@ def parse_ip(text: str) -> IPAddress | None:
         return None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, as an address has it, is this machine."""
+    address = parse_ip(host.strip("[]"))
+    return host == "localhost" if address is None else address.is_loopback
+
+
 def _require_host_name(name: str) -> None:
     if not name.isascii():
         raise Refused(f'the A-label form of the name: "{_a_labels(name)}" if this is what is meant')

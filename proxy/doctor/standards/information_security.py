@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from config.schema import Config
 from config.tables.client_certificates import ClientCertificateMode
-from config.values.addresses import parse_ip
+from config.values.addresses import is_loopback
 from proxy.doctor.standards.assessment import Assessment, Clause
 from proxy.doctor.standards.facts import RUNNING, StandardFacts
 
@@ -82,15 +82,10 @@ def _networks(config: Config) -> Assessment:
         f"{name}: {server.address} has no TLS"
         for name, upstream in config.upstream.items()
         for server in upstream.servers
-        if not server.address.has_tls and server.address.scheme != "unix" and not _is_loopback(server.address.host)
+        if not server.address.has_tls and server.address.scheme != "unix" and not is_loopback(server.address.host)
     ]
     remedy = "Use https:// with a ca, or show that this network is protected in another way."
     return clause.judged(plain, "all servers are on this machine, or have TLS", remedy)
-
-
-def _is_loopback(host: str) -> bool:
-    address = parse_ip(host.strip("[]"))
-    return host == "localhost" if address is None else address.is_loopback
 
 
 def _services(facts: StandardFacts) -> Iterator[Assessment]:
