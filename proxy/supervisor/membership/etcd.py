@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from config.values.problems import printable
 from proxy.supervisor.membership.shared import (
     LEADER,
     LEASE_SECONDS,
@@ -73,7 +74,7 @@ class EtcdStore:
             ) as answer:
                 self._watched = answer
                 async for line in answer.content:
-                    told = json.loads(line)
+                    told = _object(line)
                     result = told.get("result")
                     if result is None or result.get("canceled"):
                         raise SharedAway(f"etcd ended a watch: {_reason(told)}")
@@ -153,8 +154,7 @@ class EtcdStore:
                     text = await answer.text()
                     self._now = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
                     if answer.status == 200:
-                        told: dict[str, Any] = json.loads(text)
-                        return told
+                        return _object(text)
                     # some refusals are no JSON
                     reasons[endpoint] = _reason(json.loads(text)) if text.startswith("{") else f"{text[:_SHOWN]!a}"
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -231,11 +231,20 @@ def _revision(header: Mapping[str, Any]) -> int:
     return int(header["revision"])
 
 
+def _object(answer: str | bytes) -> dict[str, Any]:
+    """Raises `ValueError` for what no etcd says."""
+    found = json.loads(answer)
+    if not isinstance(found, dict):
+        raise ValueError("an answer that is no object")  # noqa: TRY004 - as for what is no JSON
+    return found
+
+
 def _reason(told: Mapping[str, Any]) -> str:
     error = told.get("error")
     inner: Mapping[str, Any] = error if isinstance(error, dict) else told
     result = told.get("result") or {}
-    return str(inner.get("message") or result.get("cancel_reason") or error or "an answer without a reason")
+    # it goes to terminals too
+    return printable(str(inner.get("message") or result.get("cancel_reason") or error or "an answer without a reason"))
 
 
 def _clause(error: BaseException) -> str:

@@ -60,6 +60,8 @@ async def silence(_: web.Request) -> web.StreamResponse:
         (saying('{"error":"x","code":14,"message":"etcdserver: no leader"}', 503), "etcdserver: no leader"),
         (saying('{"error":{"message":"etcdserver: permission denied"}}', 403), "etcdserver: permission denied"),
         (saying("{}", 500), "an answer without a reason"),
+        (saying('{"message":"\\u001b[2J gone"}', 503), "\\x1b[2J gone"),
+        (saying("[]"), "an answer that is no object"),
         (saying("CommonName will be ignored\n", 401), "'CommonName will be ignored\\n'"),
         (saying("<html>", 200), "Expecting value: line 1 column 1 (char 0)"),
         (silence, "no answer within 0.2 s"),
@@ -121,6 +123,7 @@ async def test_a_watch_ends_when_requests_go_elsewhere() -> None:
     [
         ('{"result":{"canceled":true,"compact_revision":"9","cancel_reason":"mvcc: compacted"}}', "mvcc: compacted"),
         ('{"error":{"message":"etcdserver: no leader"}}', "etcdserver: no leader"),
+        ("[]", "an answer that is no object"),
     ],
 )
 async def test_a_watch_that_etcd_ends_is_told(line: str, reason: str) -> None:
