@@ -11,16 +11,16 @@ from pydantic import Discriminator, Field, PlainValidator, Tag, model_validator
 
 from config.routes.error_pages import ErrorPages
 from config.routes.route import RouteConfig
-from config.tables.admin import AdminConfig
-from config.tables.alerts import AlertRepeatConfig, AlertsConfig
-from config.tables.audit import AuditConfig
 from config.tables.client_certificates import ClientCertificateMode, ClientCertificatesConfig
 from config.tables.ct import CtConfig
 from config.tables.hsm import HsmConfig, Keys, TokenConfig
 from config.tables.issuers import AcmeIssuerConfig, AnyIssuerConfig
 from config.tables.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
 from config.tables.listener import REJECT, HttpProtocol, ListenerConfig, PqPolicy, SecurityLevel
-from config.tables.log import LogConfig, LogFormat
+from config.tables.operations.admin import AdminConfig
+from config.tables.operations.alerts import AlertRepeatConfig, AlertsConfig
+from config.tables.operations.audit import AuditConfig
+from config.tables.operations.log import LogConfig, LogFormat
 from config.tables.payload import (
     PayloadConfig,
     PayloadEnvelope,

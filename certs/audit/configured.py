@@ -13,8 +13,8 @@ from certs.files.errors import CredentialError
 from certs.hsm.facts import KeyAddress
 from certs.keys.configured_access import access_of
 from config.loading.loaded import ConfigFile
-from config.tables.audit import AuditConfig
 from config.tables.hsm import HsmConfig
+from config.tables.operations.audit import AuditConfig
 from config.values.problems import ConfigError, Problem, shown
 
 

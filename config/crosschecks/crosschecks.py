@@ -22,7 +22,7 @@ from config.schema import (
     LimitsConfig,
     PqPolicy,
 )
-from config.tables.log import log_problems
+from config.tables.operations.log import log_problems
 from config.tables.plain import plain_problems
 from config.tables.tcp import ListenerProtocol
 from config.values.durations import written

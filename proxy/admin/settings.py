@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # commands ask without a configuration
     from config.loading.loaded import ConfigFile
-    from config.tables.admin import AdminConfig
+    from config.tables.operations.admin import AdminConfig
     from config.values.addresses import Bind
 
 _NAME: Final = "plexigate"

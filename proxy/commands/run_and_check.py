@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from config.tables.log import LogFormat
+from config.tables.operations.log import LogFormat
 from config.values.problems import ConfigError
 from proxy.commands.terminal.interruption import quiet_interruption
 

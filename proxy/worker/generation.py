@@ -10,7 +10,7 @@ from datetime import datetime
 
 from certs.identities.identities import load_credentials
 from config.loading.loaded import LoadedConfig
-from config.tables.log import LogField
+from config.tables.operations.log import LogField
 from config.values.problems import ConfigError, Problem
 from proxy.building.carried import Carried
 from proxy.building.clients import client_trusts

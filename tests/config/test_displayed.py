@@ -9,8 +9,8 @@ import pytest
 from config.displayed import ADDRESSES, HIDDEN, PROGRAMS, VALUES, WEBHOOKS, displayed
 from config.routes.replies import RespondConfig
 from config.routes.route import RouteConfig
-from config.tables.alerts import AlertsConfig
 from config.tables.issuers import AcmeIssuerConfig
+from config.tables.operations.alerts import AlertsConfig
 from config.tables.rotation import RotationConfig
 
 EXAMPLE = (Path(__file__).parents[2] / "config/example.toml").read_bytes()

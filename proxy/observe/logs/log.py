@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import assert_never
 
-from config.tables.log import LogFormat
+from config.tables.operations.log import LogFormat
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.events.event import Event
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed

@@ -21,8 +21,8 @@ from certs.audit.log import BEGUN, AuditLog
 from certs.audit.tail import LogDamaged
 from certs.files.file_lock import StillLocked
 from config.loading.loaded import ConfigFile
-from config.tables.audit import AuditConfig
 from config.tables.hsm import HsmConfig
+from config.tables.operations.audit import AuditConfig
 from config.values.problems import ConfigError, shown
 from proxy.observe.events.audit import (
     AuditCheckpoint,

@@ -8,7 +8,7 @@ import pytest
 
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
-from config.tables.admin import AdminConfig
+from config.tables.operations.admin import AdminConfig
 from proxy.admin.settings import AdminSettings, default_socket, sockets_to_try
 
 

@@ -8,7 +8,7 @@ import pytest
 from config.crosschecks.crosschecks import cross_check
 from config.diff import diff
 from config.schema import Config
-from config.tables.alerts import AlertsConfig
+from config.tables.operations.alerts import AlertsConfig
 
 REST = """
 [listener.public]

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 from pydantic import ValidationError
 
-from config.tables.admin import AdminConfig
+from config.tables.operations.admin import AdminConfig
 from config.values.addresses import Bind
 
 

@@ -10,7 +10,7 @@ from config.diff import EffectKind, diff
 from config.loading.files import files_of
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
-from config.tables.audit import AuditConfig
+from config.tables.operations.audit import AuditConfig
 from config.values.pkcs11_uri import Pkcs11Uri
 
 

@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from config.tables.log import LogConfig, LogField, LogFormat, log_problems
+from config.tables.operations.log import LogConfig, LogField, LogFormat, log_problems
 from config.values.omissions import Omissions
 
 

@@ -1,0 +1,1 @@
+"""The tables by which operators and monitoring watch the proxy."""
