@@ -13,6 +13,7 @@ from config.routes.error_pages import ErrorPages
 from config.routes.route import RouteConfig
 from config.tables.client_certificates import ClientCertificateMode, ClientCertificatesConfig
 from config.tables.ct import CtConfig
+from config.tables.fleet import FleetConfig
 from config.tables.hsm import HsmConfig, Keys, TokenConfig
 from config.tables.issuers import AcmeIssuerConfig, AnyIssuerConfig
 from config.tables.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
@@ -37,7 +38,7 @@ from config.tables.rotation import (
     RotationConfig,
     issued_credentials,
 )
-from config.tables.sealing import BackupConfig, FleetConfig, SealingConfig
+from config.tables.sealing import BackupConfig, SealingConfig
 from config.tables.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
 from config.values.addresses import Bind, Refused, ServerAddress
 from config.values.durations import Seconds, time_field

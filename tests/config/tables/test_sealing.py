@@ -11,7 +11,7 @@ from config.diff import EffectKind, diff
 from config.loading.files import files_of
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
-from config.tables.sealing import BackupConfig, FleetConfig, SealingConfig
+from config.tables.sealing import BackupConfig, SealingConfig
 from config.values.pkcs11_uri import Pkcs11Uri
 
 
@@ -66,38 +66,3 @@ def test_without_a_directory_none_is_expected() -> None:
 def test_what_makes_no_sense_of_backups_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         BackupConfig.model_validate(values)
-
-
-FILES = {"certificate": "a.pem", "key": "a.key"}
-
-
-def test_a_node_is_by_itself_unless_the_file_says_otherwise() -> None:
-    settings = FleetConfig()
-    assert (settings.etcd, settings.name, settings.prefix) == ((), None, "/plexigate")
-    one = FleetConfig.model_validate({"etcd": "https://10.0.0.1:2379", "name": "edge-1", "ca": "ca.pem", **FILES})
-    assert (one.etcd, one.certificate, one.key) == (("https://10.0.0.1:2379",), "a.pem", "a.key")
-
-
-@pytest.mark.parametrize("address", ["http://127.0.0.1:2379", "http://[::1]:2379", "http://localhost:2379"])
-def test_an_etcd_of_this_machine_needs_no_tls(address: str) -> None:
-    assert FleetConfig.model_validate({"etcd": [address], "name": "a"}).etcd == (address,)
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        {"etcd": "https://a:1"},
-        {"etcd": "10.0.0.1:2379", "name": "a"},
-        {"etcd": "http://10.0.0.1:2379", "name": "a"},
-        {"etcd": "http://etcd.example.org:2379", "name": "a"},
-        {"name": "a b"},
-        {"certificate": "a.pem"},
-        {"key": "a.key"},
-        {"prefix": "plexigate"},
-        {"prefix": "/"},
-        {"prefix": "/a//b"},
-    ],
-)
-def test_everything_else_is_refused(table: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
-        FleetConfig.model_validate(table)
