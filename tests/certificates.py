@@ -72,10 +72,14 @@ class Authority:
         names: tuple[str, ...] = LOCAL_NAMES,
         valid: tuple[timedelta, timedelta] = (-DAY, 90 * DAY),
         kind: str = P256,
+        *,
+        is_named: bool = True,
     ) -> CertificateFiles:
-        """Issue a certificate for DNS names and IP addresses; `valid` is relative to now."""
+        """Issue a certificate for DNS names and IP addresses; `valid` is relative to now. One that `is_named` has a
+        common name."""
         key = private_key(kind, next(_numbers))
-        files = CertificateFiles(self.certify(file, key.public_key(), names, valid), self._directory / f"{file}.key")
+        certificate = self.certify(file, key.public_key(), names, valid, is_named=is_named)
+        files = CertificateFiles(certificate, self._directory / f"{file}.key")
         files.key.touch(mode=0o600)
         files.key.write_bytes(key_pem(key))
         return files
@@ -86,12 +90,14 @@ class Authority:
         key: CertificatePublicKeyTypes,
         names: tuple[str, ...] = LOCAL_NAMES,
         valid: tuple[timedelta, timedelta] = (-DAY, 90 * DAY),
+        *,
+        is_named: bool = True,
     ) -> Path:
         """Issue a certificate for a key whose private half is somewhere else."""
         now = datetime.now(UTC)  # noqa: TID251 - as above
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)]))
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)] if is_named else []))
             .issuer_name(self._subject)
             .public_key(key)
             .serial_number(x509.random_serial_number())

@@ -1,6 +1,7 @@
 """Debian's etcd beside a test: one member, which may be killed, or sleep, and forgets nothing by that."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -77,6 +78,18 @@ class Etcd:
     def wake(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+    def administered(self, script: str, directory: Path, **environment: str) -> None:
+        """Run commands of an operator there, which have to succeed. They speak gRPC, and not by the gateway."""
+        files = {} if self._files is None else {"CERT": self._files[0], "KEY": self._files[1], "CACERT": self._verify}
+        known = {
+            f"ETCDCTL_{name}": str(value) for name, value in {"ENDPOINTS": self.url, **files, **environment}.items()
+        }
+        path = os.environ["PATH"]
+        done = subprocess.run(
+            ["/bin/sh", "-ec", script], cwd=directory, env={"PATH": path, **known}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -14,7 +14,8 @@ class FleetConfig(Table):
     itself), and `name` is what this node is called.
 
     `certificate` and `key` prove it to etcd, whose certificate `ca` has issued (None: one that the
-    system trusts). What the fleet has in etcd begins with `prefix`.
+    system trusts). Where etcd has users, this node is `user`, with the password in `password_file`.
+    What the fleet has in etcd begins with `prefix`.
     """
 
     lists_of_one: ClassVar[tuple[str, ...]] = ("etcd",)
@@ -24,6 +25,8 @@ class FleetConfig(Table):
     certificate: OwnFilePath | None = None
     key: OwnFilePath | None = None
     ca: OwnFilePath | None = None
+    user: Name | None = None
+    password_file: OwnFilePath | None = None
     prefix: Annotated[
         str, matching(r"(/[A-Za-z0-9._-]{1,64}){1,8}", "a path such as /plexigate, which nothing else in etcd has")
     ] = "/plexigate"
@@ -32,9 +35,10 @@ class FleetConfig(Table):
     def _is_complete(self) -> Self:
         if self.etcd and self.name is None:
             raise Refused("a name beside it, which no other node has", found="no name", about=("etcd", "name"))
-        if (self.certificate is None) != (self.key is None):
-            alone = "certificate" if self.key is None else "key"
-            raise Refused('both "certificate" and "key"', found=f"{alone} alone", about=("certificate", "key"))
+        for pair in (("certificate", "key"), ("user", "password_file")):
+            given = [one for one in pair if getattr(self, one) is not None]
+            if len(given) == 1:
+                raise Refused(f'both "{pair[0]}" and "{pair[1]}"', found=f"{given[0]} alone", about=pair)
         for address in self.etcd:
             if address.startswith("http://") and not is_loopback(urlsplit(address).hostname or ""):
                 raise Refused("https://, except for an etcd on this machine", found=address, about=("etcd",))

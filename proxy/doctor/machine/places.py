@@ -27,7 +27,9 @@ class Content(Enum):
 
 
 # The last words of the keys that name files with secrets; the rest of a list index is cut off.
-_SECRET_KEYS: Final = frozenset({"key", "pin_file", "secret", "eab_key_file", "root_key", "checkpoint_key"})
+_SECRET_KEYS: Final = frozenset(
+    {"key", "pin_file", "secret", "eab_key_file", "root_key", "checkpoint_key", "password_file"}
+)
 _AUTH_USERS: Final = ".auth.file"
 
 

@@ -1,7 +1,10 @@
 """A node as `[fleet]` of a configuration has it."""
 
+import errno
 import ssl
+import stat
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from certs.backup.configured import kem_of
@@ -9,14 +12,17 @@ from certs.hierarchy.configured import directory_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
 from config.loading.loaded import LoadedConfig
+from config.loading.reading import read_regular
 from config.values.problems import Problem
 from proxy.observe.events.event import Tell
-from proxy.supervisor.membership.etcd import EtcdStore
+from proxy.supervisor.membership.etcd import EtcdStore, EtcdUser
 from proxy.supervisor.membership.member import Member, Tickets
 from proxy.supervisor.membership.state import NodeFile
 from proxy.tls.openssl.context import UPSTREAM_GROUPS, UpstreamTls, build_client_context
 from proxy.tls.openssl.libssl import LibsslError
 
+_LONGEST: Final = 1_000
+_WANTED: Final = "a file with the password of the user of etcd in one line, mode 0600 (chmod 600 FILE)"
 _FILES: Final = "PEM files: the certificate and key of this node, and the CA of etcd"
 
 
@@ -30,6 +36,11 @@ def fleet_problems(loaded: LoadedConfig) -> Iterator[Problem]:
             f"files that cannot be used: {error.strerror or error}" if isinstance(error, OSError) else str(error),
             _FILES,
         )
+    user = _user(loaded)
+    try:
+        _ = user and user.password()
+    except OSError as error:
+        yield loaded.file.error(("fleet", "password_file"), str(error.strerror), _WANTED)
 
 
 def member_of(
@@ -44,7 +55,7 @@ def member_of(
     assert settings.name is not None  # there is no etcd without it
     return Member(
         settings.name,
-        EtcdStore(settings.etcd, _tls(loaded), settings.prefix),
+        EtcdStore(settings.etcd, _tls(loaded), settings.prefix, _user(loaded)),
         NodeFile(
             directory_of(loaded.file, loaded.config.sealing), lambda: vault().sealer(Purpose.FLEET), kem_of(loaded)
         ),
@@ -64,3 +75,22 @@ def _tls(loaded: LoadedConfig) -> ssl.SSLContext | None:
         for path in (settings.ca, settings.certificate, settings.key)
     )
     return build_client_context(UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS))
+
+
+def _user(loaded: LoadedConfig) -> EtcdUser | None:
+    settings = loaded.config.fleet
+    if settings.user is None or settings.password_file is None:
+        return None
+    path = loaded.file.resolve(settings.password_file)
+    return EtcdUser(settings.user, lambda: _password(path))
+
+
+def _password(path: Path) -> str:
+    """Raises `OSError`, also for a file that other users may read."""
+    read = read_regular(path, _LONGEST + 1)
+    if read.mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise PermissionError(errno.EACCES, f"mode {read.mode:04o}", str(path))
+    password = read.content.decode(errors="replace").strip()
+    if not password or len(read.content) > _LONGEST:
+        raise OSError(errno.EINVAL, f"{len(read.content)} bytes", str(path))
+    return password

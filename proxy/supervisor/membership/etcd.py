@@ -8,6 +8,10 @@ The leader holds the name `LEADER` by a lease. The revision that created it is t
 each write of the leader compares it in the same transaction, so that one who slept longer than the
 lease writes nothing.
 
+Where etcd has users, a password gives a token of some minutes, and each request has it. etcd
+refuses one that is over with status 401: then a new one is asked for. etcd's gateway knows no users
+by certificate, and refuses a certificate with a common name there.
+
 Numbers of 64 bits are text in this JSON, keys and values are in base64, and what is zero or empty
 is left out.
 """
@@ -16,14 +20,16 @@ import asyncio
 import base64
 import json
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import aiohttp
 
 from config.values.problems import printable
+from proxy.net.in_thread import in_thread
 from proxy.supervisor.membership.shared import (
     LEADER,
     LEASE_SECONDS,
@@ -37,18 +43,31 @@ from proxy.supervisor.membership.shared import (
 _ANSWER_SECONDS: Final = 1.5
 """All members of a cluster of three are asked before a lease ends."""
 _SHOWN: Final = 200
+_UNAUTHORIZED: Final = 401
 # A line of a watch has the changes of one moment; etcd takes no request above 1.5 MB.
 _LONGEST_LINE: Final = 4 * 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdUser:
+    """A user of etcd. `password` reads it, each time that it is needed; it raises `OSError`."""
+
+    name: str
+    password: Callable[[], str]
 
 
 class EtcdStore:
     """A `Shared`. Use it within a running loop, and `close` it."""
 
-    def __init__(self, endpoints: Sequence[str], tls: ssl.SSLContext | None, prefix: str) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], tls: ssl.SSLContext | None, prefix: str, user: EtcdUser | None = None
+    ) -> None:
         """`tls` is for https, with the certificate of this node. Names are below `prefix`."""
         self._endpoints = [one.rstrip("/") for one in endpoints]
         self._prefix = prefix.rstrip("/") + "/"
         self._tls = tls
+        self._user = user
+        self._token: str | None = None
         self._made: aiohttp.ClientSession | None = None
         self._asked = 0
         """Which of the endpoints is asked."""
@@ -68,9 +87,10 @@ class EtcdStore:
 
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         wanted = {"create_request": {**self._range, "start_revision": str(revision)}}
+        unlimited = aiohttp.ClientTimeout(total=None, connect=_ANSWER_SECONDS)
         try:
             async with self._session.post(
-                self._address("watch"), json=wanted, timeout=aiohttp.ClientTimeout(total=None, connect=_ANSWER_SECONDS)
+                self._address("watch"), json=wanted, headers=await self._proof(), timeout=unlimited
             ) as answer:
                 self._watched = answer
                 async for line in answer.content:
@@ -80,6 +100,8 @@ class EtcdStore:
                         raise SharedAway(f"etcd ended a watch: {_reason(told)}")
                     if changes := [self._change(event) for event in result.get("events", ())]:
                         yield changes
+        except _Refused as refused:
+            raise SharedAway(refused.reason) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
             raise SharedAway(_clause(error)) from None
         finally:
@@ -148,21 +170,47 @@ class EtcdStore:
         for _ in self._endpoints:
             endpoint = self._endpoints[self._asked]
             try:
-                async with self._session.post(
-                    self._address(method), json=body, timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
-                ) as answer:
-                    text = await answer.text()
-                    self._now = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
-                    if answer.status == 200:
-                        return _object(text)
-                    # some refusals are no JSON
-                    reasons[endpoint] = _reason(json.loads(text)) if text.startswith("{") else f"{text[:_SHOWN]!a}"
+                return await self._ask_member(method, body)
+            except _Refused as refused:
+                reasons[endpoint] = refused.reason
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 reasons[endpoint] = _clause(error)
             self._asked = (self._asked + 1) % len(self._endpoints)
             if self._watched is not None:
                 self._watched.close()
         raise SharedAway("; ".join(f"{one}: {reasons[one]}" for one in self._endpoints))
+
+    async def _ask_member(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._post(method, body, await self._proof())
+        except _Refused as refused:
+            if self._token is None or refused.status != _UNAUTHORIZED:
+                raise
+        self._token = None
+        return await self._post(method, body, await self._proof())
+
+    async def _proof(self) -> Mapping[str, str]:
+        """The header field that tells etcd which user asks. Raises as `_post`."""
+        if self._user is None:
+            return {}
+        if self._token is None:
+            # in a thread: the file may be on a share
+            password = await in_thread(asyncio.get_running_loop(), self._user.password)
+            wanted = {"name": self._user.name, "password": password}
+            self._token = str((await self._post("auth/authenticate", wanted, {}))["token"])
+        return {"Authorization": self._token}
+
+    async def _post(self, method: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
+        """Ask the present member. Raises `_Refused`, and what aiohttp, an address or JSON raise."""
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+        async with self._session.post(self._address(method), json=body, headers=headers, timeout=timeout) as answer:
+            text = await answer.text()
+            self._now = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+            if answer.status == 200:
+                return _object(text)
+            # some refusals are no JSON
+            reason = _reason(json.loads(text)) if text.startswith("{") else f"{text[:_SHOWN]!a}"
+            raise _Refused(answer.status, reason)
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -197,6 +245,15 @@ class EtcdStore:
         return StoreChange(
             self._name(found["key"]), None if event.get("type") == "DELETE" else _stored(found), revision
         )
+
+
+class _Refused(Exception):
+    """A member of etcd's cluster has answered, and not done what was asked."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
 
 
 class EtcdLeadership:

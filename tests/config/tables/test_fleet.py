@@ -30,6 +30,8 @@ def test_an_etcd_of_this_machine_needs_no_tls(address: str) -> None:
         {"name": "a b"},
         {"certificate": "a.pem"},
         {"key": "a.key"},
+        {"user": "a"},
+        {"password_file": "a.txt"},
         {"prefix": "plexigate"},
         {"prefix": "/"},
         {"prefix": "/a//b"},

@@ -42,6 +42,33 @@ def test_a_file_that_cannot_be_used_is_an_error(tmp_path: Path, content: str | N
 
 
 @pytest.mark.parametrize(
+    ("content", "mode", "found"),
+    [
+        ("secret\n", 0o600, None),
+        ("secret", 0o640, "mode 0640"),
+        ("\n", 0o600, "1 bytes"),
+        ("s" * 2000, 0o600, "1001 bytes"),
+    ],
+)
+def test_a_password_is_in_a_file_of_its_owner(tmp_path: Path, content: str, mode: int, found: str | None) -> None:
+    path = tmp_path / "password"
+    path.touch(mode)
+    path.chmod(mode)
+    path.write_text(content)
+    user = f'user = "edge-1"\npassword_file = "{path}"'
+    loaded = loaded_of(tmp_path, f'etcd = "http://127.0.0.1:1"\nname = "edge-1"\n{user}')
+    problems = [*fleet_problems(loaded)]
+    assert [one.found for one in problems] == ([] if found is None else [found])
+    assert "secret" not in "".join(map(str, problems))
+
+
+def test_a_password_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    user = 'user = "edge-1"\npassword_file = "/nowhere/password"'
+    loaded = loaded_of(tmp_path, f'etcd = "http://127.0.0.1:1"\nname = "edge-1"\n{user}')
+    assert [one.key for one in fleet_problems(loaded)] == ["fleet.password_file"]
+
+
+@pytest.mark.parametrize(
     ("level", "kem"),
     [("", RecipientKem.MLKEM768_X25519), ('level = "quantum-safe"\n', RecipientKem.MLKEM1024_P384)],
 )
