@@ -1,8 +1,9 @@
 """etcd as the store of a fleet, by its JSON gateway (etcd 3.5).
 
 Theory of operation. Each request goes to one member of etcd's cluster, and after a failure to the
-next one. A watch is an answer that does not end; when requests go elsewhere it is ended too,
-because the member behind it may be gone without a word. Who asks then reads everything again.
+next one. A transaction that may have been made is not sent again: it would conflict with itself. A
+watch is an answer that does not end; when requests go elsewhere it is ended too, because the member
+behind it may be gone without a word. Who asks then reads everything again.
 
 The leader holds the name `LEADER` by a lease. The revision that created it is the fencing token:
 each write of the leader compares it in the same transaction, so that one who slept longer than the
@@ -46,6 +47,10 @@ _SHOWN: Final = 200
 _UNAUTHORIZED: Final = 401
 # A line of a watch has the changes of one moment; etcd takes no request above 1.5 MB.
 _LONGEST_LINE: Final = 4 * 1_048_576
+_PAGE: Final = "1000"
+"""The names of one answer, so that no answer becomes late by their number."""
+_MOST_BYTES: Final = 64 * 1_048_576
+"""A fleet of a hundred nodes with a thousand certificates has a tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,23 @@ class EtcdStore:
             self._made = None
 
     async def read(self) -> StoreContent:
-        found = await self._ask("kv/range", self._range)
-        entries = {self._name(one["key"]): _stored(one) for one in found.get("kvs", ())}
-        return StoreContent(entries, _revision(found["header"]), self._now)
+        wanted = {**self._range, "limit": _PAGE}
+        entries: dict[str, Stored] = {}
+        revision = 0
+        size = 0
+        while True:
+            found = await self._ask("kv/range", wanted)
+            revision = revision or _revision(found["header"])
+            page = {self._name(one["key"]): _stored(one) for one in found.get("kvs", ())}
+            entries |= page
+            size += sum(len(one.value) for one in page.values())
+            if not found.get("more"):
+                return StoreContent(entries, revision, self._now)
+            if size > _MOST_BYTES:
+                raise SharedAway(f"etcd has more than {_MOST_BYTES >> 20} MB below {printable(self._prefix)}")
+            # all pages are of one revision; the next one begins behind the last key
+            following = base64.b64decode(found["kvs"][-1]["key"]) + b"\0"
+            wanted |= {"key": _encoded(following), "revision": str(revision)}
 
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         wanted = {"create_request": {**self._range, "start_revision": str(revision)}}
@@ -133,6 +152,7 @@ class EtcdStore:
                     for name, value in writes.items()
                 ],
             },
+            may_repeat=False,
         )
         if not done.get("succeeded"):
             raise Conflict
@@ -144,7 +164,12 @@ class EtcdStore:
         lease = await self._lease(LEASE_SECONDS)
         key = self._key(LEADER)
         put = {"request_put": {"key": key, "value": _encoded(name.encode()), "lease": lease}}
-        done = await self._ask("kv/txn", {"compare": [self._is_created(0)], "success": [put]})
+        try:
+            done = await self._ask("kv/txn", {"compare": [self._is_created(0)], "success": [put]}, may_repeat=False)
+        except SharedAway:
+            # the name may be taken, by a lease that nobody keeps
+            await EtcdLeadership(self, lease, 0).give_up()
+            raise
         leadership = EtcdLeadership(self, lease, _revision(done["header"]))
         if done.get("succeeded"):
             return leadership
@@ -164,21 +189,27 @@ class EtcdStore:
         """Remove what was written with a lease. Raises `SharedAway`, also if it is over."""
         _ = await self._ask("lease/revoke", {"ID": lease})
 
-    async def _ask(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask one member after the other. Raises `SharedAway` with what each of them said."""
+    async def _ask(self, method: str, body: Mapping[str, Any], *, may_repeat: bool = True) -> dict[str, Any]:
+        """Ask one member after the other; the next one too that may have done it already, if it
+        `may_repeat`. Raises `SharedAway` with what each of them said.
+        """
         reasons: dict[str, str] = {}
         for _ in self._endpoints:
             endpoint = self._endpoints[self._asked]
+            is_unsent = False
             try:
                 return await self._ask_member(method, body)
             except _Refused as refused:
                 reasons[endpoint] = refused.reason
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 reasons[endpoint] = _clause(error)
+                is_unsent = isinstance(error, aiohttp.ClientConnectorError)
             self._asked = (self._asked + 1) % len(self._endpoints)
             if self._watched is not None:
                 self._watched.close()
-        raise SharedAway("; ".join(f"{one}: {reasons[one]}" for one in self._endpoints))
+            if not (may_repeat or is_unsent):
+                break
+        raise SharedAway("; ".join(f"{one}: {reason}" for one, reason in reasons.items()))
 
     async def _ask_member(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
         try:

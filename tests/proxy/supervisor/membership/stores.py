@@ -2,17 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeVar
 
 from proxy.supervisor.membership.shared import (
     LEADER,
     Conflict,
     Leadership,
+    Shared,
     SharedAway,
     StoreChange,
     StoreContent,
     Stored,
 )
+
+Result = TypeVar("Result")
+_FRUITLESS = 3
 
 
 class MemoryStore:
@@ -20,6 +27,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.entries: dict[str, Stored] = {}
+        self.compacted = 0
+        """The changes up to this revision are forgotten."""
         self.history: list[StoreChange] = []
         self.revision = 1
         self.token = 0
@@ -44,6 +53,16 @@ class MemoryStore:
     def _tell(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
+
+    def compact(self) -> None:
+        """Forget all changes so far."""
+        self.compacted = self.revision
+        self._tell()
+
+    def lapse(self) -> None:
+        """Let everything go that was not to last."""
+        lasting, self.lasting = self.lasting, {}
+        self.write(dict.fromkeys(lasting))
 
     def expire(self) -> None:
         """Let the leader be missed for too long."""
@@ -77,6 +96,8 @@ class MemoryShared:
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         while True:
             self._ask()
+            if revision <= self.store.compacted:
+                raise SharedAway("these changes are forgotten")
             changed = self.store.changed
             news = [one for one in self.store.history if one.revision >= revision]
             if news:
@@ -163,3 +184,88 @@ class FaultyShared(MemoryShared):
         if self._fails():
             raise SharedAway("a fault of the test")
         return await super().lead(name)
+
+    async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
+        async with aclosing(super().watch(revision)) as news:
+            async for changes in news:
+                yield changes
+                if self._fails():
+                    raise SharedAway("a watch that the test has cut")
+
+
+class Insisting:
+    """What a node does when the store fails: it looks, and asks again. So it has a store that keeps its promises all the same."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self.faults = 0
+
+    async def _again(self, ask: Callable[[], Awaitable[Result]]) -> Result:
+        while True:
+            try:
+                return await ask()
+            except SharedAway:
+                self.faults += 1
+
+    async def close(self) -> None:
+        """Close it."""
+        await self._shared.close()
+
+    async def read(self) -> StoreContent:
+        return await self._again(self._shared.read)
+
+    async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
+        fruitless = 0
+        while True:
+            try:
+                async with aclosing(self._shared.watch(revision)) as news:
+                    async for changes in news:
+                        revision = changes[-1].revision + 1
+                        fruitless = 0
+                        yield changes
+            except SharedAway:
+                self.faults += 1
+                fruitless += 1
+                if fruitless > _FRUITLESS:  # no cut: these changes are forgotten
+                    raise
+
+    async def commit(
+        self,
+        compares: Mapping[str, int],
+        writes: Mapping[str, bytes | None],
+        token: int | None = None,
+        lasts_seconds: int | None = None,
+    ) -> None:
+        before = (await self.read()).revision
+        while True:
+            try:
+                return await self._shared.commit(compares, writes, token, lasts_seconds)
+            except SharedAway:
+                self.faults += 1
+                seen = await self.read()
+                if seen.revision > before:
+                    assert {name: stored.value for name, stored in seen.entries.items() if name in writes} == {
+                        name: value for name, value in writes.items() if value is not None
+                    }, "half of it"
+                    return None
+
+    async def lead(self, name: str) -> Leadership | None:
+        leading = await self._again(lambda: self._shared.lead(name))
+        return None if leading is None else InsistingLeadership(leading, self)
+
+
+@dataclass
+class InsistingLeadership:
+    _leading: Leadership
+    _by: Insisting
+
+    @property
+    def token(self) -> int:
+        """Of the store."""
+        return self._leading.token
+
+    async def keep(self) -> bool:
+        return await self._by._again(self._leading.keep)
+
+    async def give_up(self) -> None:
+        await self._leading.give_up()
