@@ -167,7 +167,7 @@ class EtcdStore:
         try:
             done = await self._ask("kv/txn", {"compare": [self._is_created(0)], "success": [put]}, may_repeat=False)
         except SharedAway:
-            # the name may be taken, by a lease that nobody keeps
+            # the transaction may have been made, and this node cannot know its token
             await EtcdLeadership(self, lease, 0).give_up()
             raise
         leadership = EtcdLeadership(self, lease, _revision(done["header"]))
