@@ -21,8 +21,8 @@ from config.values.pkcs11_uri import parse
 from proxy.api.certificates import CertificateRow
 from proxy.net.in_thread import in_thread
 from proxy.rotation.listing import Row, document
-from proxy.rotation.uses import Uses
-from proxy.rotation.windows import Windows
+from proxy.rotation.memory.uses import Uses
+from proxy.rotation.memory.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)

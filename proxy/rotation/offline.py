@@ -31,8 +31,8 @@ from config.values.problems import ConfigError, Problem
 from proxy.api.certificates import CertificateRow, RollbackRow, RotationLine
 from proxy.rotation.clocks import Clocks
 from proxy.rotation.housekeeping import recover
-from proxy.rotation.kept import drop_mark, kept
 from proxy.rotation.listing import Row, document
+from proxy.rotation.memory.kept import drop_mark, kept
 from proxy.rotation.running import leaf_facts
 from proxy.rotation.ways_back import Asked, NoWayBack, serve_former, ways_back
 

@@ -25,8 +25,8 @@ from proxy.observe.scrape import RotationFacts
 from proxy.rotation.clocks import Clocks
 from proxy.rotation.housekeeping import Housekeeping
 from proxy.rotation.issuer_calls import IssuerCalls
-from proxy.rotation.kept import Kept
 from proxy.rotation.knowledge import Knowledge, KnownCredential
+from proxy.rotation.memory.kept import Kept
 from proxy.rotation.news import News
 from proxy.rotation.running import NotRenewed, Renewed, Run, Swap
 from proxy.rotation.steps import GONE, Listeners, busy, last_word, waiting

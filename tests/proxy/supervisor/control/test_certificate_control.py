@@ -12,7 +12,7 @@ from proxy.admin.requests.problems import CommandRefused
 from proxy.admin.requests.wishes import RotationWish
 from proxy.api.certificates import RollbackRow, RotationLine
 from proxy.net.tasks import Tasks
-from proxy.rotation.kept import kept
+from proxy.rotation.memory.kept import kept
 from proxy.rotation.rotating import Rotating
 from proxy.supervisor.control.certificate_control import RotationControl
 from tests.parts import differences, part

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from certs.issuing.issuer import RenewalWindow
 from certs.rotation.planning import Instant
-from proxy.rotation.windows import Windows
+from proxy.rotation.memory.windows import Windows
 from tests.certs.authority import DAY, NOW
 
 CHAT = ("chat", "ec")

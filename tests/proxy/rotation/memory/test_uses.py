@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.rotation.uses import Uses
+from proxy.rotation.memory.uses import Uses
 
 CHAT, FILES = ("chat", "ec"), ("files", "rsa")
 

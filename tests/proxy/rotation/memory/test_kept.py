@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.rotation.kept import Kept
+from proxy.rotation.memory.kept import Kept
 from tests.rotations import Owner, Rotations
 
 

@@ -1,0 +1,1 @@
+"""What rotations remember: waits, signatures, and the windows of issuers."""
