@@ -140,9 +140,11 @@ class Supervisor:
         # imported here: most proxies have no fleet
         from proxy.supervisor.control.fleet_control import SupervisorFleet
         from proxy.supervisor.membership.configured import member_of
+        from proxy.supervisor.membership.kinds.tickets import Tickets
 
-        member = member_of(loaded, vault, self.tickets, self.reporting.tell, wall_clock)
-        return SupervisorFleet(member, safe.trail.operation)
+        tickets = Tickets(self.tickets, wall_clock)
+        member = member_of(loaded, vault, [tickets], self.reporting.tell, wall_clock)
+        return SupervisorFleet(member, tickets, safe.trail.operation)
 
     def _changeover_of(self, safe: Safe) -> Changeover:
         loop = self._loop

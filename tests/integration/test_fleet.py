@@ -22,6 +22,8 @@ from certs.sealing.key_file import create_key
 from config.loading.loader import load
 from proxy.admin.client import UnixAdminClient
 from proxy.commands.cli import app
+from proxy.supervisor.membership.kinds.ticket_plan import TicketPlan
+from proxy.supervisor.membership.kinds.tickets import TICKETS
 from proxy.supervisor.membership.shared import LEASE_SECONDS
 from proxy.supervisor.membership.state import NodeFile
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
@@ -154,9 +156,8 @@ def secrets_of(directory: Path) -> Iterator[bytes]:
     assert vault is not None
     state = NodeFile(directory / "state", lambda: vault.sealer(Purpose.FLEET), RecipientKem.MLKEM768_X25519).read()
     assert state.key is not None
-    assert state.plan is not None
     yield state.key.secret
-    yield from (one.secret for one in state.plan.keys)
+    yield from (one.secret for one in TicketPlan.from_json(state.values[TICKETS].content).keys)
 
 
 def _founder(*nodes: Node) -> Node | None:

@@ -11,6 +11,7 @@ from proxy.api.commands import FleetDocument, FleetNodeRow, InvitationDocument, 
 from proxy.observe.scrape import FleetFacts
 from proxy.supervisor.membership.admissions import INVITED_SECONDS, Admissions, MemberFacts, NotAdmitted
 from proxy.supervisor.membership.joining import NotJoined
+from proxy.supervisor.membership.kinds.tickets import Tickets
 from proxy.supervisor.membership.member import Member, NotAMember
 from proxy.supervisor.membership.places import nodes_of
 from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway
@@ -22,9 +23,10 @@ Result = TypeVar("Result")
 class SupervisorFleet:
     """Implements `admin.requests.contracts.FleetControl`."""
 
-    def __init__(self, member: Member, told: Told) -> None:
+    def __init__(self, member: Member, tickets: Tickets, told: Told) -> None:
         """`told` writes to the audit log who got the key of the fleet."""
         self._member = member
+        self._tickets = tickets
         self._told = told
 
     @property
@@ -33,9 +35,11 @@ class SupervisorFleet:
         return self._member.run
 
     def facts(self) -> FleetFacts:
-        one = self._member
-        plan = one.state.plan if one.has_begun else None
-        return FleetFacts(one.name, one.fault, None if plan is None else plan.until)
+        return FleetFacts(self._member.name, self._member.fault, self._tickets_until)
+
+    @property
+    def _tickets_until(self) -> float | None:
+        return None if self._tickets.plan is None else self._tickets.plan.until
 
     async def listed(self) -> FleetDocument:
         member = self._joinable()
@@ -51,7 +55,7 @@ class SupervisorFleet:
             "is_leading": member.is_leading,
             "revision": member.revision,
             "fault": member.fault,
-            "tickets_until": None if state.plan is None else state.plan.until,
+            "tickets_until": self._tickets_until,
             "members": [] if state.key is None else [_row(one) for one in admissions.members()],
             "requests": [_row(one) for one in admissions.requests()],
         }

@@ -3,7 +3,7 @@
 import errno
 import ssl
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,8 @@ from config.loading.reading import read_regular
 from config.values.problems import Problem
 from proxy.observe.events.event import Tell
 from proxy.supervisor.membership.etcd import EtcdStore, EtcdUser
-from proxy.supervisor.membership.member import Member, Tickets
+from proxy.supervisor.membership.member import Member
+from proxy.supervisor.membership.shared_kind import SharedKind
 from proxy.supervisor.membership.state import NodeFile
 from proxy.tls.openssl.context import UPSTREAM_GROUPS, UpstreamTls, build_client_context
 from proxy.tls.openssl.libssl import LibsslError
@@ -46,7 +47,7 @@ def fleet_problems(loaded: LoadedConfig) -> Iterator[Problem]:
 def member_of(
     loaded: LoadedConfig,
     vault: Callable[[], Vault],
-    tickets: Tickets,
+    kinds: Sequence[SharedKind],
     tell: Tell,
     clock: Callable[[], float],
 ) -> Member:
@@ -59,7 +60,7 @@ def member_of(
         NodeFile(
             directory_of(loaded.file, loaded.config.sealing), lambda: vault().sealer(Purpose.FLEET), kem_of(loaded)
         ),
-        tickets,
+        kinds,
         tell,
         clock,
     )

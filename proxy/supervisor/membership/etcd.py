@@ -104,6 +104,10 @@ class EtcdStore:
             following = base64.b64decode(found["kvs"][-1]["key"]) + b"\0"
             wanted |= {"key": _encoded(following), "revision": str(revision)}
 
+    async def time(self) -> float:
+        _ = await self._ask("kv/range", {"key": self._key(LEADER), "keys_only": True})
+        return self._now
+
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         wanted = {"create_request": {**self._range, "start_revision": str(revision)}}
         unlimited = aiohttp.ClientTimeout(total=None, connect=_ANSWER_SECONDS)

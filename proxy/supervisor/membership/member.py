@@ -2,24 +2,22 @@
 
 Theory of operation. The node reads everything in the store, then watches for changes; after each
 failure it begins again. What it takes is on its disk before it is used, so that it can start and
-serve by that alone. Two things run side by side:
+serve by that alone. What is shared is of several kinds (`SharedKind`): each serves by what was
+taken, and never waits for the store.
 
-- It serves by the plan of ticket secrets that it has, by its own clock. This never waits for the
-  store.
-- It tries to lead. The leader extends the plan. The first leader in an empty store founds the
-  fleet, with the secret that it already has; its key is on the disk before the store has something
-  that only this key opens.
+Beside that, it tries to lead. The leader writes what its kinds say is due. The first leader in an
+empty store founds the fleet; its key is on the disk before the store has something that only this
+key opens.
 
 Nothing is taken that is older than what was taken before: neither a store that was restored from a
 backup, nor someone who can write into it, brings an old secret back.
 """
 
 import asyncio
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from certs.sealing.files import SealedFileUnusable
 from proxy.net.in_thread import in_thread
@@ -27,36 +25,20 @@ from proxy.observe.alert import span
 from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import FleetAway, FleetBack, FleetJoined, FleetLed
 from proxy.supervisor.membership.joining import Invitation, NotJoined, welcomed
-from proxy.supervisor.membership.places import MEMBERS, TICKETS, WELCOMES, MemberRow
+from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, MemberRow
 from proxy.supervisor.membership.shared import LEASE_SECONDS, Conflict, Leadership, Shared, SharedAway, Stored
-from proxy.supervisor.membership.state import NodeFile, NodeState, NoNodeState
-from proxy.supervisor.membership.ticket_plan import TicketPlan
+from proxy.supervisor.membership.shared_kind import SharedKind
+from proxy.supervisor.membership.shared_values import SharedValues
+from proxy.supervisor.membership.state import NodeFile, NodeState, NoNodeState, Taken
 from proxy.supervisor.membership.values import FleetKey, ValueUnusable
-from proxy.tls.openssl.tickets import SECRET_BYTES, TicketSecrets
 
 _KEEP_SECONDS: Final = LEASE_SECONDS / 3
 _RETRY_SECONDS: Final = 1.0
 """After a failure of the store, or of the disk."""
-_REFUSED_SECONDS: Final = 30.0
-"""After workers have not taken new secrets."""
 _MOST_SKEW_SECONDS: Final = 60.0
-_LONGEST_SECONDS: Final = 60.0
-"""The time until a clock that was set is noticed."""
-
-
-class Tickets(Protocol):
-    """The rotation of ticket secrets in this process."""
-
-    @property
-    def period_seconds(self) -> float:
-        """How long a secret seals, by the configuration."""
-
-    @property
-    def present(self) -> tuple[bytes, float]:
-        """The secret that seals now, and since when, in UNIX seconds."""
-
-    async def follow(self, tickets: TicketSecrets, since: float) -> bool:
-        """Serve by these from now on, and rotate no more by itself; whether that succeeded."""
+_MOST_WRITES: Final = 100
+"""As one; etcd allows 128 operations, and 1.5 MB."""
+_MOST_BYTES: Final = 1_000_000
 
 
 class NotAMember(Exception):
@@ -76,7 +58,7 @@ class Member:
         name: str,
         shared: Shared,
         file: NodeFile,
-        tickets: Tickets,
+        kinds: Sequence[SharedKind],
         tell: Tell,
         clock: Callable[[], float],
     ) -> None:
@@ -84,7 +66,7 @@ class Member:
         self.name: Final = name
         self.shared: Final = shared
         self._file = file
-        self._tickets = tickets
+        self._values = SharedValues(kinds)
         self._tell = tell
         self.clock: Final = clock
         self._state: NodeState | None = None
@@ -94,10 +76,11 @@ class Member:
         self.invitation: Invitation | None = None
         """By which this node has asked to join."""
         self._settling = asyncio.Lock()
-        """Held while something is taken or planned: a plan goes on from the one in the store."""
-        self._planned = asyncio.Event()
+        """Held while something is taken or written: what is due goes on from what the store has."""
+        self._heard = asyncio.Event()
         self._news = asyncio.Event()
         self.revision = 0
+        self._is_connected = False
         self.fault: str | None = None
         """Why the store, or something in it, cannot be used."""
 
@@ -125,11 +108,16 @@ class Member:
             raise NotAMember
         return self.state.key
 
+    def wake(self) -> None:
+        """Ask all kinds soon what is due, if this node leads."""
+        self._news.set()
+
     async def run(self) -> None:
         try:
             await self._begin()
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._follow_plan())
+                for kind in self._values.kinds:
+                    group.create_task(kind.run(self))
                 group.create_task(self._stay_connected())
         finally:
             if self._leadership is not None:
@@ -144,6 +132,7 @@ class Member:
             except (SealedFileUnusable, NoNodeState, OSError) as error:
                 self._fail(str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
+        self._values.begin(self._state.values)
 
     async def _keep(self, state: NodeState) -> None:
         """Raises `SealedFileUnusable` and `OSError`."""
@@ -156,23 +145,6 @@ class Member:
         async with self._settling:
             await self._keep(replace(self.state, revision=1))
 
-    # -- what it serves by
-
-    async def _follow_plan(self) -> None:
-        served: TicketSecrets | None = None
-        while True:
-            wait = _LONGEST_SECONDS
-            plan = self.state.plan
-            if plan is not None:
-                now = self.clock()
-                wanted, since = plan.at(now)
-                wait = min(wait, plan.until_change(now))
-                if wanted == served or await self._tickets.follow(wanted, since):
-                    served = wanted
-                else:
-                    wait = min(wait, _REFUSED_SECONDS)
-            await _happened(self._planned, wait)
-
     # -- the store
 
     async def _stay_connected(self) -> None:
@@ -180,6 +152,7 @@ class Member:
             try:
                 await self._connected()
             except* (SharedAway, SealedFileUnusable, OSError) as errors:
+                self._is_connected = False
                 self._fail(str(_first(errors)))
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -192,9 +165,15 @@ class Member:
                 "if it was restored from a backup, run plexigate fleet accept-restore"
             )
         self._require_clock(snapshot.now)
-        await self._take(snapshot.entries, snapshot.revision)
+        self.entries = snapshot.entries
+        self.revision = snapshot.revision
+        self._is_connected = True
+        async with self._settling:
+            await self._take()
+        self.wake()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(snapshot.revision + 1))
+            group.create_task(self._take_what_is_heard())
             group.create_task(self._try_to_lead())
 
     async def _watch(self, revision: int) -> None:
@@ -202,8 +181,18 @@ class Member:
             async for changes in news:
                 written = {one.name: one.stored for one in changes}
                 both = {**self.entries, **written}
-                entries = {name: stored for name, stored in both.items() if stored is not None}
-                await self._take(entries, changes[-1].revision)
+                self.entries = {name: stored for name, stored in both.items() if stored is not None}
+                self.revision = changes[-1].revision
+                self._heard.set()
+
+    async def _take_what_is_heard(self) -> None:
+        """Changes that come while the disk is busy are taken as one."""
+        while True:
+            await self._heard.wait()
+            self._heard.clear()
+            async with self._settling:
+                await self._take()
+            self.wake()
 
     def _require_clock(self, now: float) -> None:
         """Raises `SharedAway` if this node would change over at other times than others."""
@@ -214,21 +203,17 @@ class Member:
                 f"the clock of this node is {span(abs(skew))} {ahead} that of the store: check NTP on both"
             )
 
-    async def _take(self, entries: Mapping[str, Stored], revision: int) -> None:
+    async def _take(self) -> None:
         """Use what is in the store. Raises `SealedFileUnusable` and `OSError`."""
         try:
-            async with self._settling:
-                self.entries = entries
-                self.revision = revision
-                await self._take_key()
-                await self._take_plan()
+            await self._take_key()
+            await self._take_values()
         except (ValueUnusable, NotJoined) as error:
             self._fail(str(error))
         else:
-            if self.fault is not None:
+            if self.fault is not None and self._is_connected:
                 self.fault = None
                 self._tell(FleetBack())
-        self._news.set()
 
     async def _take_key(self) -> None:
         """Take the key that a member hands to this node. Raises `NotJoined`."""
@@ -237,27 +222,26 @@ class Member:
             key = welcomed(welcome.value, self.invitation, self.name, self.state.private)
             await self._keep(replace(self.state, key=key, revision=welcome.revision))
             self._tell(FleetJoined(self.name, key.epoch))
+        founded = self.entries.get(FOUNDED)
+        if self.state.key is not None and self.state.revision == 0 and founded is not None:
+            try:
+                _ = self.key.open(FOUNDED, founded.value)
+                await self._keep(replace(self.state, revision=founded.revision))
+            except ValueUnusable:  # another node has founded the fleet meanwhile
+                await self._keep(NodeState(self.state.private))
 
-    async def _take_plan(self) -> None:
-        """Take a newer plan. Raises `ValueUnusable` for any other one."""
-        stored = self.entries.get(TICKETS)
-        if self.state.key is None or stored is None:
+    async def _take_values(self) -> None:
+        """Take what is newer. Raises `ValueUnusable` for one that is refused, after all others."""
+        if self.state.key is None or self.state.revision == 0:
             return
-        is_founding = self.state.revision == 0
-        try:
-            plan = plan_of(self.state.key, stored)
-        except ValueUnusable:
-            if not is_founding:
-                raise
-            # another node has founded the fleet meanwhile
-            await self._keep(NodeState(self.state.private))
-            return
-        known = self.state.plan
-        if known is not None and plan != known and plan.until <= known.until:
-            raise ValueUnusable(TICKETS, "is older than what this node has taken before")
-        if plan != known or is_founding:
-            await self._keep(replace(self.state, plan=plan, revision=stored.revision))
-            self._planned.set()
+        opened = self._values.open(self.key, self.entries, self.state.values)
+        if opened.kept:
+            newest = max(opened.used[name].revision for name in opened.kept)
+            values = {**self.state.values, **opened.kept}
+            await self._keep(replace(self.state, values=values, revision=max(newest, self.state.revision)))
+        self._values.use(opened, self.entries)
+        if opened.refused:
+            raise opened.refused[0]
 
     def _fail(self, reason: str) -> None:
         if self.fault is None:
@@ -269,7 +253,7 @@ class Member:
     @property
     def _may_lead(self) -> bool:
         """Who has no key could do nothing for the fleet, unless there is none yet."""
-        return self.state.key is not None or TICKETS not in self.entries
+        return self.state.key is not None or FOUNDED not in self.entries
 
     async def _try_to_lead(self) -> None:
         while True:
@@ -282,53 +266,90 @@ class Member:
                 continue
             await _happened(self._news, LEASE_SECONDS)
             if not self._may_lead:
-                _ = await self.shared.read()  # whether the store still answers
+                _ = await self.shared.time()  # whether the store still answers
 
     async def _lead(self, leadership: Leadership) -> None:
         """Lead until another node may. After a failure of the store the lease may still hold."""
         while self._may_lead and await leadership.keep():
             with suppress(Conflict):  # told by the watch, or no longer leading
                 async with self._settling:
-                    await self._extend_plan(leadership.token)
+                    await self._write_what_is_due(leadership.token)
             await _happened(self._news, _KEEP_SECONDS)
         self._leadership = None
         await leadership.give_up()
 
-    async def _extend_plan(self, token: int) -> None:
+    async def _write_what_is_due(self, token: int) -> None:
         """Raises `Conflict`, `SharedAway`, `SealedFileUnusable` and `OSError`."""
+        await self._take()
         if not self._may_lead:  # another node has founded the fleet a moment ago
             return
-        stored = self.entries.get(TICKETS)
-        known = self.state.plan or TicketPlan.begun(*self._tickets.present)
-        plan = known.extended(self.clock(), self._tickets.period_seconds, lambda: secrets.token_bytes(SECRET_BYTES))
-        if self.state.key is not None and plan is known and stored is not None and _is(self.key, stored, plan):
+        if FOUNDED not in self.entries:
+            await self._found(token)
             return
-        self._require_clock((await self.shared.read()).now)
+        spoilt = self._values.spoilt(self.entries)
+        now = self.clock()
+        asked = [kind.due(now, self.key.epoch) for kind in self._values.kinds]
+        due = [one for one in asked if one and spoilt.isdisjoint(one)]
+        lost = [(name, self._sealed(name, taken)) for name, taken in self._values.lost(self.entries, self.state.values)]
+        if not lost and not due:
+            return
+        self._require_clock(await self.shared.time())
+        for writes in _batches(lost):
+            await self._commit(writes, token)
+        for contents in due:
+            await self._commit(self._writes_of(contents), token)
+
+    async def _found(self, token: int) -> None:
+        self._require_clock(await self.shared.time())
         if self.state.key is None:
-            await self._keep(replace(self.state, key=FleetKey.fresh(1), plan=plan))
-        writes = {TICKETS: self.key.seal(TICKETS, self.name, plan.as_json())}
-        if stored is None:
-            place = MEMBERS + self.name
-            row = MemberRow(public=self.state.private.public.pem().decode(), since=self.clock(), by="")
-            writes[place] = self.key.seal(place, self.name, row)
-        await self.shared.commit({TICKETS: 0 if stored is None else stored.revision}, writes, token)
+            await self._keep(replace(self.state, key=FleetKey.fresh(1)))
+        row = MemberRow(public=self.state.private.public.pem().decode(), since=self.clock(), by="")
+        place = MEMBERS + self.name
+        writes = {FOUNDED: self.key.seal(FOUNDED, self.name, {}), place: self.key.seal(place, self.name, row)}
+        await self.shared.commit({FOUNDED: 0}, writes, token)
+
+    def _writes_of(self, contents: Mapping[str, object | None]) -> dict[str, bytes | None]:
+        return {
+            name: None if taken is None else self._sealed(name, taken)
+            for name, taken in self._values.numbered(contents, self.state.values, self.clock())
+        }
+
+    def _sealed(self, name: str, taken: Taken) -> bytes:
+        return self.key.seal(name, self.name, {"serial": taken.serial, "content": taken.content})
+
+    async def write(
+        self, contents: Mapping[str, object | None], *, as_leader: bool = False, lasts_seconds: int | None = None
+    ) -> None:
+        async with self._settling:
+            await self._take()
+            token = None
+            if as_leader:
+                if self._leadership is None:
+                    raise Conflict
+                token = self._leadership.token
+            await self._commit(self._writes_of(contents), token, lasts_seconds)
+
+    async def _commit(
+        self, writes: Mapping[str, bytes | None], token: int | None, lasts_seconds: int | None = None
+    ) -> None:
+        """If the store still has what this node has heard of."""
+        there = self.entries
+        compares = {name: there[name].revision if name in there else 0 for name in writes}
+        await self.shared.commit(compares, writes, token, lasts_seconds)
 
 
-def plan_of(key: FleetKey, stored: Stored) -> TicketPlan:
-    """The plan in the store. Raises `ValueUnusable`."""
-    content = key.open(TICKETS, stored.value)
-    try:
-        return TicketPlan.from_json(content)
-    except (ValueError, KeyError, TypeError):
-        raise ValueUnusable(TICKETS, "holds no plan of tickets") from None
-
-
-def _is(key: FleetKey, stored: Stored, plan: TicketPlan) -> bool:
-    """Whether the store has this plan: one that was restored, or was changed by others, has not."""
-    try:
-        return plan_of(key, stored) == plan
-    except ValueUnusable:
-        return False
+def _batches(writes: list[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
+    batch: dict[str, bytes] = {}
+    size = 0
+    for name, value in writes:
+        if len(batch) == _MOST_WRITES or (batch and size + len(value) > _MOST_BYTES):
+            yield batch
+            batch = {}
+            size = 0
+        batch[name] = value
+        size += len(value)
+    if batch:
+        yield batch
 
 
 async def _happened(event: asyncio.Event, seconds: float) -> None:

@@ -6,7 +6,8 @@ from typing import Final, TypedDict
 
 from config.values.kinds import NAME
 
-TICKETS: Final = "tickets"
+FOUNDED: Final = "epochs/1"
+"""Where it is, there is a fleet. Its own key has sealed it."""
 MEMBERS: Final = "members/"
 INVITATIONS: Final = "invitations/"
 REQUESTS: Final = "requests/"

@@ -72,6 +72,9 @@ class Shared(Protocol):
 
     async def read(self) -> StoreContent: ...
 
+    async def time(self) -> float:
+        """The time by the clock of the store, in UNIX seconds."""
+
     def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         """All changes from this revision on, each once, in their order; it ends by raising
         `SharedAway`, also if changes of that time are forgotten.

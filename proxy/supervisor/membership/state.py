@@ -3,17 +3,16 @@ store.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from certs.backup.recipients import KeyUnreadable, PrivateRecipient, RecipientKem
 from certs.files.directory import make_directories
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import read_sealed, write_sealed
 from certs.sealing.sealer import Sealer
-from proxy.supervisor.membership.ticket_plan import TicketPlan
 from proxy.supervisor.membership.values import FleetKey
 
 FILE_NAME: Final = "fleet.sealed"
@@ -30,15 +29,24 @@ class NoNodeState(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class NodeState:
-    """`private` is the key of this node. The others are None before it has joined.
+class Taken:
+    """A value that this node has verified. `content` is None once it was removed."""
 
-    `revision` is the newest one of the store that it has taken something from.
+    serial: int
+    content: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """`private` is the key of this node. `key` is None before it has joined.
+
+    `values` are those of all kinds that are kept, by their names. `revision` is the newest one of
+    the store that it has taken something from.
     """
 
     private: PrivateRecipient = field(repr=False)
     key: FleetKey | None = None
-    plan: TicketPlan | None = None
+    values: Mapping[str, Taken] = field(default_factory=dict)
     revision: int = 0
 
     def encode(self) -> bytes:
@@ -48,7 +56,7 @@ class NodeState:
             "private": self.private.pem().decode(),
             "epoch": None if self.key is None else self.key.epoch,
             "key": None if self.key is None else self.key.secret.hex(),
-            "tickets": None if self.plan is None else self.plan.as_json(),
+            "values": {name: [one.serial, one.content] for name, one in self.values.items()},
             "revision": self.revision,
         }
         return json.dumps(document).encode()
@@ -62,8 +70,8 @@ class NodeState:
                 raise NoNodeState
             private = PrivateRecipient.parse(found["private"].encode())
             key = None if found["key"] is None else FleetKey(int(found["epoch"]), bytes.fromhex(found["key"]))
-            plan = None if found["tickets"] is None else TicketPlan.from_json(found["tickets"])
-            return cls(private, key, plan, int(found["revision"]))
+            values = {str(name): Taken(int(serial), one) for name, (serial, one) in found["values"].items()}
+            return cls(private, key, values, int(found["revision"]))
         except (ValueError, KeyError, TypeError, AttributeError, KeyUnreadable):
             raise NoNodeState from None
 
@@ -72,6 +80,9 @@ class NodeState:
 class NodeFile:
     """The file with the state of this node. Its methods wait for the token of the sealing key:
     call them in a thread.
+
+    It is one file, written as a whole for each moment in which something has changed: what is kept
+    are few values of a few kilobytes.
     """
 
     directory: Path

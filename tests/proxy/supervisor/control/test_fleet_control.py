@@ -19,7 +19,7 @@ class Asked:
 
     def __init__(self, node: Node) -> None:
         self.log: list[tuple[Action, str, Outcome, str]] = []
-        self.control = SupervisorFleet(node.member, lambda *told: self.log.append(told))
+        self.control = SupervisorFleet(node.member, node.tickets, lambda *told: self.log.append(told))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def test_a_node_joins_and_the_audit_log_has_who_got_the_key(world: World) 
         assert request == {"node": "three", "key": joining["key"], "since": None, "by": ""}
         row = await mine.control.approve("three")
         assert list(differences(row, FleetNodeRow)) == []
-        await until_seen(lambda: three.member.state.plan is not None)
+        await until_seen(lambda: three.tickets.plan is not None)
         document = await theirs.control.listed()
         assert list(differences(document, FleetDocument)) == []
         assert [one["node"] for one in document["members"]] == ["one", "two", "three"]

@@ -2,18 +2,22 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 from certs.backup.recipients import RecipientKem
 from certs.sealing.held_key import HeldKey
 from certs.sealing.sealer import AeadSealer, Sealer
 from proxy.observe.events.event import Event
 from proxy.supervisor.membership.admissions import Admissions
+from proxy.supervisor.membership.kinds.ticket_plan import TicketPlan
+from proxy.supervisor.membership.kinds.tickets import TICKETS, Tickets
 from proxy.supervisor.membership.member import Member
 from proxy.supervisor.membership.shared import Shared
+from proxy.supervisor.membership.shared_kind import FleetNode, SharedKind
 from proxy.supervisor.membership.state import NodeFile
 from proxy.tls.openssl.tickets import TicketSecrets
 from tests.proxy.supervisor.membership.stores import MemoryShared, MemoryStore
@@ -66,6 +70,40 @@ class GatedSealer:
         return self._sealer.open(sealed, label)
 
 
+class Notes:
+    """A `SharedKind` of lines of text, below "notes/" or another name."""
+
+    def __init__(self, prefix: str = "notes/", *, is_kept: bool = True) -> None:
+        self.prefix: Final = prefix
+        self.is_kept: Final = is_kept
+        self.lines: dict[str, str] = {}
+        self.wanted: dict[str, str | None] = {}
+        """What the leader is to write."""
+        self.takings = 0
+
+    def parse(self, name: str, content: Any) -> str:
+        """Text of one line."""
+        if not isinstance(content, str) or "\n" in content:
+            raise ValueError(name)
+        return content
+
+    def take(self, changed: Mapping[str, Any]) -> None:
+        """Remember them."""
+        self.takings += 1
+        for name, line in changed.items():
+            if line is None:
+                del self.lines[name]
+            else:
+                self.lines[name] = line
+
+    def due(self, now: float, epoch: int) -> Mapping[str, object | None]:  # noqa: ARG002
+        """What is wanted and not there."""
+        return {name: line for name, line in self.wanted.items() if self.lines.get(name) != line}
+
+    async def run(self, node: FleetNode) -> None:
+        """It has nothing to do."""
+
+
 class World:
     """One store, and what time it is."""
 
@@ -75,21 +113,22 @@ class World:
         self.now = NOW
         self.store.now = lambda: self.now
 
-    def node(self, name: str, shared: Shared | None = None) -> "Node":
+    def node(self, name: str, shared: Shared | None = None, kinds: Sequence[SharedKind] = ()) -> "Node":
         """A node with its own disk; one of the same name has the same disk."""
         sealer = GatedSealer(AeadSealer(HeldKey(name.encode().ljust(32))))
         file = NodeFile(self.directory / name, lambda: sealer, KEM)
         served = Served((name.encode().ljust(32, b"s"), self.now - 100))
         events: list[Event] = []
+        tickets = Tickets(served, lambda: self.now)
         member = Member(
             name,
             shared or MemoryShared(self.store),
             file,
-            served,
+            [tickets, *kinds],
             events.append,
             lambda: self.now,
         )
-        return Node(member, Admissions(member), file, sealer, served, events)
+        return Node(member, Admissions(member), file, sealer, served, tickets, events)
 
 
 @dataclass
@@ -99,6 +138,7 @@ class Node:
     file: NodeFile
     sealer: GatedSealer
     served: Served
+    tickets: Tickets
     events: list[Event]
 
     @property
@@ -124,7 +164,11 @@ class Node:
 
     async def founds(self) -> None:
         """Wait until the store has its fleet."""
-        await until_seen(lambda: self.member.revision and self.member.state.revision)
+        await until_seen(lambda: self.tickets.plan is not None)
+
+    def stored_plan(self, store: MemoryStore) -> TicketPlan:
+        """What the store has, as this node opens it. Raises `ValueUnusable`."""
+        return TicketPlan.from_json(self.member.key.open(TICKETS, store.entries[TICKETS].value)["content"])
 
 
 @asynccontextmanager
@@ -146,4 +190,4 @@ async def joined(node: Node, by: Node) -> None:
     await node.admissions.join(token)
     await until_seen(lambda: [one.node for one in by.admissions.requests()] == [node.member.name])
     await by.admissions.approve(node.member.name)
-    await until_seen(lambda: node.member.state.plan is not None)
+    await until_seen(lambda: node.tickets.plan is not None)

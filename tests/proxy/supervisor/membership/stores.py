@@ -93,6 +93,10 @@ class MemoryShared:
         self._ask()
         return StoreContent(dict(self.store.entries), self.store.revision, self.store.now())
 
+    async def time(self) -> float:
+        self._ask()
+        return self.store.now()
+
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         while True:
             self._ask()
@@ -166,6 +170,11 @@ class FaultyShared(MemoryShared):
             raise SharedAway("a fault of the test")
         return await super().read()
 
+    async def time(self) -> float:
+        if self._fails():
+            raise SharedAway("a fault of the test")
+        return await super().time()
+
     async def commit(
         self,
         compares: Mapping[str, int],
@@ -213,6 +222,9 @@ class Insisting:
 
     async def read(self) -> StoreContent:
         return await self._again(self._shared.read)
+
+    async def time(self) -> float:
+        return await self._again(self._shared.time)
 
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         fruitless = 0

@@ -54,7 +54,7 @@ async def test_any_member_lets_a_third_node_in_and_one_invitation_lets_in_one(wo
             await asked(node, two, token)
         await until_seen(lambda: any(name.startswith(INVITATIONS) for name in two.member.entries))
         assert (await two.admissions.approve("three")).by == "two"
-        await until_seen(lambda: three.member.state.plan is not None)
+        await until_seen(lambda: three.tickets.plan is not None)
         await three.serves(one)
         await until_seen(lambda: not any(name.startswith(INVITATIONS) for name in one.member.entries))
         with pytest.raises(NotAdmitted, match="the invitation of four is over or was used"):

@@ -12,7 +12,6 @@ from proxy.supervisor.membership.configured import fleet_problems, member_of
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.certificates import Authority
 from tests.configurations import Site
-from tests.proxy.supervisor.membership.nodes import Served
 
 
 def loaded_of(directory: Path, fleet: str, level: str = "") -> LoadedConfig:
@@ -76,7 +75,7 @@ async def test_a_node_is_made_of_its_configuration(tmp_path: Path, level: str, k
     loaded = loaded_of(tmp_path, 'etcd = "http://127.0.0.1:1"\nname = "edge-1"\nprefix = "/a"', level)
     vault = Safe(now_in_utc).vault(loaded)
     assert vault is not None
-    member = member_of(loaded, lambda: vault, Served((bytes(32), 0.0)), list[object]().append, lambda: 0.0)
+    member = member_of(loaded, lambda: vault, [], list[object]().append, lambda: 0.0)
     await member._begin()
     assert member.name == "edge-1"
     assert member.state.private.kem is kem

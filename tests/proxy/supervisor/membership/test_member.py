@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from proxy.observe.events.secrets import FleetAway
-from proxy.supervisor.membership.member import NotAMember, plan_of
-from proxy.supervisor.membership.places import TICKETS
+from proxy.supervisor.membership.kinds.ticket_plan import AHEAD_SECONDS
+from proxy.supervisor.membership.kinds.tickets import TICKETS
+from proxy.supervisor.membership.member import NotAMember
+from proxy.supervisor.membership.places import FOUNDED
 from proxy.supervisor.membership.shared import LEADER
-from proxy.supervisor.membership.ticket_plan import AHEAD_SECONDS
 from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, Node, World, joined, pair
 from tests.proxy.supervisor.membership.stores import FaultyShared, MemoryShared
 from tests.waiting import until_seen
@@ -35,8 +36,8 @@ async def test_the_first_node_founds_the_fleet_and_goes_on_with_its_own_secret(w
         assert tickets.following is not None
         await until_seen(lambda: node.member.state.revision)
         assert node.member.is_leading
-        assert node.member.state.plan is not None
-        assert node.member.state.plan.until > NOW + AHEAD_SECONDS
+        assert node.tickets.plan is not None
+        assert node.tickets.plan.until > NOW + AHEAD_SECONDS
         assert [(one.node, one.since, one.by) for one in node.admissions.members()] == [("one", NOW, "")]
     assert node.told == ["fleet_led"]
     assert LEADER not in world.store.entries, "given up at the end"
@@ -54,7 +55,7 @@ async def test_a_node_that_joined_serves_by_the_same_secrets_and_changes_over_by
             assert node.member.state.key == one.member.state.key
         world.now += PERIOD
         for node in (one, two):
-            node.member._planned.set()  # as its timer does
+            node.tickets.tick()  # as its timer does
         await until_seen(lambda: len(one.served.followed) == len(two.served.followed) == 2)
         second = one.served.followed[-1][0]
         assert (second.previous, second.current) == (first.current, first.following)
@@ -70,7 +71,7 @@ async def test_without_the_store_all_serve_and_change_over_and_a_node_starts(wor
         again = world.node("two")
         async with again.running():
             await until_seen(lambda: again.served.followed)
-            one.member._planned.set()
+            one.tickets.tick()
             await until_seen(lambda: len(one.served.followed) == 2)
             await again.serves(one)
             assert again.member.fault == "etcd is gone"
@@ -81,7 +82,7 @@ async def test_without_the_store_all_serve_and_change_over_and_a_node_starts(wor
 
 async def test_the_next_node_leads_and_goes_on_with_the_plan(world: World) -> None:
     async with pair(world) as (one, two):
-        plan = one.member.state.plan
+        plan = one.tickets.plan
         assert plan is not None
         world.now = plan.until - AHEAD_SECONDS + 1
         one.events.clear()
@@ -126,8 +127,8 @@ async def test_of_two_that_found_at_once_one_has_to_join(world: World) -> None:
     other = world.node("other")
     async with other.running():
         await other.founds()
-    founded = world.store.entries[TICKETS].value
-    world.store.write({TICKETS: None})
+    founded = world.store.entries[FOUNDED].value
+    world.store.write({FOUNDED: None})
 
     class Overtaken(MemoryShared):
         async def commit(
@@ -137,16 +138,16 @@ async def test_of_two_that_found_at_once_one_has_to_join(world: World) -> None:
             token: int | None = None,
             lasts_seconds: int | None = None,
         ) -> None:
-            if TICKETS not in self.store.entries:
-                self.store.write({TICKETS: founded})
+            if FOUNDED not in self.store.entries:
+                self.store.write({FOUNDED: founded})
             await super().commit(compares, writes, token, lasts_seconds)
 
     late = world.node("late", Overtaken(world.store))
     async with late.running():
         await until_seen(lambda: late.told and LEADER not in world.store.entries)
         await until_seen(lambda: late.member.state.key is None)
-        assert late.member.state.plan is None
-        assert world.store.entries[TICKETS].value == founded
+        assert late.tickets.plan is None
+        assert world.store.entries[FOUNDED].value == founded
         assert late.file.read().key is None
 
 
@@ -182,36 +183,36 @@ async def test_a_new_leader_goes_on_with_the_newest_plan_also_if_its_disk_is_slo
             await joined(two, one)
             two.sealer.gate.clear()
             world.now = _until(one) - AHEAD_SECONDS + 1
-            before = one.member.state.plan
+            before = one.tickets.plan
             one.member._news.set()
-            await until_seen(lambda: one.member.state.plan != before)
-            wanted = one.member.state.plan
+            await until_seen(lambda: one.tickets.plan != before)
+            wanted = one.tickets.plan
         await until_seen(lambda: two.member._leadership is not None)
         for _ in range(20):
             await asyncio.sleep(0)
-        assert two.member.state.plan == before
+        assert two.tickets.plan == before
         two.sealer.gate.set()
-        await until_seen(lambda: two.member.state.plan == wanted)
-        assert plan_of(two.member.key, world.store.entries[TICKETS]) == wanted
+        await until_seen(lambda: two.tickets.plan == wanted)
+        assert two.stored_plan(world.store) == wanted
         assert sum(one.name == TICKETS for one in world.store.history) == 2
 
 
 async def test_nothing_older_or_foreign_is_taken_and_the_leader_mends_it(world: World) -> None:
     async with pair(world) as (one, two):
         old = world.store.entries[TICKETS].value
-        plan = one.member.state.plan
+        plan = one.tickets.plan
         assert plan is not None
         world.now = plan.until - AHEAD_SECONDS + 1
         one.member._news.set()
         two.member._news.set()
         await until_seen(lambda: _until(two) > plan.until)
-        wanted = two.member.state.plan
+        wanted = two.tickets.plan
         spoilt = (old, b"{}", b"\xff")
         for value in spoilt:
             world.store.write({TICKETS: value})
             await until_seen(lambda: world.store.entries[TICKETS].value not in spoilt)
             await until_seen(lambda: two.member.fault is None)
-            assert one.member.state.plan == two.member.state.plan == wanted
+            assert one.tickets.plan == two.tickets.plan == wanted
     details = [event.detail for event in two.events if isinstance(event, FleetAway)]
     assert details == [
         "tickets in the store of the fleet is older than what this node has taken before",
@@ -233,11 +234,11 @@ async def test_a_store_that_lost_changes_is_used_when_an_operator_says_so(world:
         await again.member.accept_restore()
         await until_seen(lambda: TICKETS in restored.store.entries)
         await until_seen(lambda: again.member.fault is None)
-    assert again.member.state.plan == node.member.state.plan
+    assert again.tickets.plan == node.tickets.plan
 
 
 async def test_workers_that_refuse_are_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.supervisor.membership.member._REFUSED_SECONDS", 0.001)
+    monkeypatch.setattr("proxy.supervisor.membership.kinds.tickets._REFUSED_SECONDS", 0.001)
     node = world.node("one")
     node.served.refusals = 2
     async with node.running():
@@ -257,5 +258,5 @@ async def test_a_disk_that_takes_nothing_is_tried_again(world: World) -> None:
 
 
 def _until(node: Node) -> float:
-    assert node.member.state.plan is not None
-    return node.member.state.plan.until
+    assert node.tickets.plan is not None
+    return node.tickets.plan.until

@@ -7,7 +7,7 @@ from proxy.supervisor.membership.shared import LEADER
 
 
 def test_no_name_begins_as_another_one() -> None:
-    names = [LEADER, places.TICKETS, places.MEMBERS, places.INVITATIONS, places.REQUESTS, places.WELCOMES]
+    names = [LEADER, places.FOUNDED, places.MEMBERS, places.INVITATIONS, places.REQUESTS, places.WELCOMES]
     assert not [(one, two) for one, two in itertools.permutations(names, 2) if one.startswith(two)]
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.supervisor.membership.member import plan_of
-from proxy.supervisor.membership.places import TICKETS
+from proxy.supervisor.membership.kinds.tickets import TICKETS
 from proxy.supervisor.membership.shared import LEADER
 from tests.proxy.supervisor.membership.nodes import PERIOD, Node, World, joined
 from tests.waiting import until_seen
@@ -58,7 +57,7 @@ class Schedule:
                 assert stored is not None
                 store.write({TICKETS: stored.value})
         for node in self.nodes.values():  # what their timers do
-            node.member._planned.set()
+            node.tickets.tick()
             node.member._news.set()
 
     async def settle(self) -> None:
@@ -78,23 +77,23 @@ class Schedule:
             mine = one.served.followed[-1][0]
             assert other.served.followed[-1][0].current in (mine.current, mine.previous, mine.following)
         for node in nodes:
-            assert node.member.state.plan is not None
-            for key in node.member.state.plan.keys:
+            assert node.tickets.plan is not None
+            for key in node.tickets.plan.keys:
                 assert self._planned.setdefault(key.begins, key.secret) == key.secret
 
     def _is_settled(self, node: Node) -> bool:
         stored = self.world.store.entries.get(TICKETS)
-        plan = None if node.member._state is None else node.member.state.plan
+        plan = None if node.member._state is None else node.tickets.plan
         led = [one.member._leadership for one in self.nodes.values()]
         is_led = any(one is not None and one.token == self.world.store.token for one in led)
         if stored is None or plan is None or not is_led or node.member.fault is not None:
             return False
         longer = plan.extended(self.world.now, PERIOD, lambda: bytes(32))
-        return plan_of(node.member.key, stored) == plan and longer is plan
+        return node.stored_plan(self.world.store) == plan and longer is plan
 
     def _serves_its_plan(self, node: Node) -> bool:
-        node.member._planned.set()
-        plan = None if node.member._state is None else node.member.state.plan
+        node.tickets.tick()
+        plan = None if node.member._state is None else node.tickets.plan
         return plan is not None and bool(node.served.followed) and node.served.followed[-1] == plan.at(self.world.now)
 
 

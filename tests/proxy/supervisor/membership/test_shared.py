@@ -128,6 +128,7 @@ async def test_what_is_written_is_read_and_its_revision_is_compared(nodes: Nodes
     again = await one.read()
     assert (again.entries, again.revision) == (seen.entries, seen.revision)
     assert abs(again.now - time.time()) < 10  # noqa: TID251 - the store has a clock of its own
+    assert abs(await one.time() - again.now) < 10
     await other.commit({"a": seen.revision, "c": 0}, {"a": b"\xff\x00", "b": None})
     assert (await one.read()).entries == {"a": Stored(b"\xff\x00", before + 2)}
 

@@ -9,13 +9,12 @@ from certs.backup.recipients import PrivateRecipient, RecipientKem
 from certs.sealing.files import SealedFileUnusable, write_sealed
 from certs.sealing.held_key import HeldKey
 from certs.sealing.sealer import AeadSealer
-from proxy.supervisor.membership.state import FILE_NAME, NodeFile, NodeState, NoNodeState
-from proxy.supervisor.membership.ticket_plan import TicketPlan
+from proxy.supervisor.membership.state import FILE_NAME, NodeFile, NodeState, NoNodeState, Taken
 from proxy.supervisor.membership.values import FleetKey
 
 KEM = RecipientKem.MLKEM768_X25519
 NEW = NodeState(PrivateRecipient.generate(KEM))
-JOINED = NodeState(NEW.private, FleetKey.fresh(1), TicketPlan.begun(b"s" * 32, 1.0), 9)
+JOINED = NodeState(NEW.private, FleetKey.fresh(1), {"a": Taken(7, (b"s" * 32).hex()), "b": Taken(8, None)}, 9)
 SEALER = AeadSealer(HeldKey(bytes(32)))
 
 
@@ -25,7 +24,7 @@ def test_what_is_written_is_read_and_nothing_is_in_the_clear(state: NodeState, t
     file.write(state)
     found = file.read()
     assert found.encode() == state.encode()
-    assert (found.key, found.plan, found.revision) == (state.key, state.plan, state.revision)
+    assert (found.key, found.values, found.revision) == (state.key, state.values, state.revision)
     content = (tmp_path / "state" / FILE_NAME).read_bytes()
     assert b"PRIVATE KEY" in state.encode()
     assert b"PRIVATE KEY" not in content
@@ -36,7 +35,7 @@ def test_what_is_written_is_read_and_nothing_is_in_the_clear(state: NodeState, t
 def test_a_new_node_has_a_key_that_is_kept(kem: RecipientKem, tmp_path: Path) -> None:
     file = NodeFile(tmp_path / "state", lambda: SEALER, kem)
     made = file.read()
-    assert (made.private.kem, made.key, made.plan, made.revision) == (kem, None, None, 0)
+    assert (made.private.kem, made.key, made.values, made.revision) == (kem, None, {}, 0)
     assert file.read().encode() == made.encode()
 
 

@@ -1,0 +1,1 @@
+"""What a fleet shares: one kind in one file, each a `SharedKind`."""

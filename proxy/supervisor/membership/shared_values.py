@@ -1,0 +1,121 @@
+"""What a node has verified of all kinds that its fleet shares."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy.supervisor.membership.shared import Stored
+from proxy.supervisor.membership.shared_kind import SharedKind
+from proxy.supervisor.membership.state import Taken
+from proxy.supervisor.membership.values import FleetKey, ValueUnusable
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedValues:
+    """What the store has and this node has not taken yet; `kept` is to be on the disk first."""
+
+    kept: dict[str, Taken] = field(default_factory=dict)
+    passing: dict[str, Taken] = field(default_factory=dict)
+    used: dict[str, Stored] = field(default_factory=dict)
+    parsed: list[tuple[SharedKind, dict[str, Any]]] = field(default_factory=list)
+    refused: list[ValueUnusable] = field(default_factory=list)
+
+
+class SharedValues:
+    """The values of all kinds, as this node uses them. `kept` is always what is on its disk."""
+
+    def __init__(self, kinds: Sequence[SharedKind]) -> None:
+        self.kinds = kinds
+        self._used: dict[str, Stored] = {}
+        """What the store had of each value when this node took it, or found that it has it."""
+        self._passing: dict[str, Taken] = {}
+        """What was taken and is on no disk."""
+
+    def begin(self, kept: Mapping[str, Taken]) -> None:
+        """Serve by what is on the disk, as long as the store says nothing newer."""
+        for kind in self.kinds:
+            parsed: dict[str, Any] = {}
+            for name, taken in kept.items():
+                if taken.content is not None and _is_of(kind, name):
+                    with suppress(ValueError, KeyError, TypeError):  # of another version; the store has it
+                        parsed[name] = kind.parse(name, taken.content)
+            if parsed:
+                kind.take(parsed)
+
+    def open(self, key: FleetKey, entries: Mapping[str, Stored], kept: Mapping[str, Taken]) -> OpenedValues:
+        """What is new in the store. Nothing is used before `use`."""
+        known = {**kept, **self._passing}
+        found = OpenedValues()
+        for kind in self.kinds:
+            parsed: dict[str, Any] = {}
+            for name in self._unused(kind, entries):
+                try:
+                    taken, content = _opened(kind, name, key.open(name, entries[name].value), known.get(name))
+                except ValueUnusable as error:
+                    found.refused.append(error)
+                    continue
+                found.used[name] = entries[name]
+                if taken != known.get(name):
+                    (found.kept if kind.is_kept else found.passing)[name] = taken
+                    parsed[name] = content
+            gone = [name for name in self._passing if name not in entries and _is_of(kind, name)]
+            found.parsed.append((kind, {**parsed, **dict.fromkeys(gone)}))
+        return found
+
+    def use(self, opened: OpenedValues, entries: Mapping[str, Stored]) -> None:
+        """Serve by what was opened. What is kept of it is on the disk by now."""
+        self._used = {name: one for name, one in {**self._used, **opened.used}.items() if name in entries}
+        self._passing = {name: one for name, one in {**self._passing, **opened.passing}.items() if name in entries}
+        for kind, parsed in opened.parsed:
+            if parsed:
+                kind.take(parsed)
+
+    def spoilt(self, entries: Mapping[str, Stored]) -> set[str]:
+        """What this node cannot use. It is not written over, unless this node knows better."""
+        return {name for kind in self.kinds for name in self._unused(kind, entries)}
+
+    def lost(self, entries: Mapping[str, Stored], kept: Mapping[str, Taken]) -> Iterator[tuple[str, Taken]]:
+        """What is kept, and the store has no more or not so: it was restored, or others have
+        changed it.
+        """
+        for name, taken in kept.items():
+            stored = entries.get(name)
+            if stored is None:
+                if taken.content is not None:
+                    yield name, taken
+            elif self._used.get(name) != stored:
+                yield name, taken
+
+    def numbered(
+        self, contents: Mapping[str, object | None], kept: Mapping[str, Taken], now: float
+    ) -> Iterator[tuple[str, Taken | None]]:
+        """Each content with its serial number; None if it is to be removed from the store."""
+        known = {**kept, **self._passing}
+        for name, content in contents.items():
+            # by the time: two nodes that have not heard of each other take different numbers
+            serial = max(int(now * 1_000), known[name].serial + 1 if name in known else 0)
+            passes = not any(kind.is_kept and _is_of(kind, name) for kind in self.kinds)
+            yield name, None if content is None and passes else Taken(serial, content)
+
+    def _unused(self, kind: SharedKind, entries: Mapping[str, Stored]) -> Iterator[str]:
+        """The values of a kind that were not looked at yet, or are refused."""
+        for name, stored in entries.items():
+            if _is_of(kind, name) and self._used.get(name) != stored:
+                yield name
+
+
+def _is_of(kind: SharedKind, name: str) -> bool:
+    return name.startswith(kind.prefix) if kind.prefix.endswith("/") else name == kind.prefix
+
+
+def _opened(kind: SharedKind, name: str, found: Any, known: Taken | None) -> tuple[Taken, Any]:
+    """A value that is not older than the one before. Raises `ValueUnusable`."""
+    try:
+        taken = Taken(int(found["serial"]), found["content"])
+        parsed = None if taken.content is None else kind.parse(name, taken.content)
+    except (ValueError, KeyError, TypeError):
+        raise ValueUnusable(name, "has a content that this Plexigate cannot read") from None
+    if known is not None and (taken.serial < known.serial or (taken.serial == known.serial and taken != known)):
+        raise ValueUnusable(name, "is older than what this node has taken before")
+    return taken, parsed
