@@ -12,13 +12,13 @@ from certs.backup.creating import Creation
 from certs.backup.index import LeftOut
 from certs.backup.keys import FILE_NAME as BACKUP_KEYS
 from certs.backup.keys import BackupKeys
-from certs.backup.recipients import KeyUnreadable, PublicRecipient, RecipientKem
 from certs.hierarchy.configured import directory_of, vault_of
 from certs.hierarchy.document import SealingKeyRecord
 from certs.hierarchy.file_sealer import is_quantum_safe
 from certs.hierarchy.vault import FILE_NAME as HIERARCHY
 from certs.sealing.envelope import Purpose
 from certs.sealing.own_key import OWN_KEY_FILE, OwnKeySealer
+from certs.sealing.recipients import KeyUnreadable, PublicRecipient, RecipientKem, kem_of
 from certs.sealing.sealer import SucceedingSealer
 from certs.storage.disk import Disk
 from config.loading.loaded import LoadedConfig
@@ -47,7 +47,7 @@ def creation_of(
     file = loaded.file
     sealing = loaded.config.sealing
     directory = directory_of(file, sealing)
-    kem = kem_of(loaded)
+    kem = kem_of(loaded.config)
     named = [file.resolve(one) for one in loaded.config.backup.recipients]
     recipients = [_recipient(path, kem) for path in (*named, *others)]
     vault = vault_of(loaded, clock, told)
@@ -92,11 +92,6 @@ def _require_shares(sealing_keys: Sequence[SealingKeyRecord], *, is_opened: bool
 
 def _left_out(sealing_key: SealingKeyRecord) -> LeftOut:
     return LeftOut(f"the sealing key {sealing_key.name}", _REMEDIES[sealing_key.has_shares])
-
-
-def kem_of(loaded: LoadedConfig) -> RecipientKem:
-    """The KEM of the keys that are made by a configuration."""
-    return RecipientKem.MLKEM1024_P384 if loaded.config.is_quantum_safe else RecipientKem.MLKEM768_X25519
 
 
 def _recipient(path: Path, wanted: RecipientKem) -> PublicRecipient:

@@ -13,7 +13,7 @@ from certs.backup.contents import Contents
 from certs.backup.header import Header
 from certs.backup.keys import BackupKeys
 from certs.backup.manifest import Manifest
-from certs.backup.recipients import PublicRecipient
+from certs.sealing.recipients import PublicRecipient
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from certs.backup.container import SECRET_BYTES, BackupDamaged
 from certs.backup.index import UNREADABLE
-from certs.backup.recipients import NotOpened, PrivateRecipient, PublicRecipient
+from certs.sealing.recipients import NotOpened, PrivateRecipient, PublicRecipient
 
 
 class NotForThisKey(Exception):

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from certs.backup.container import BackupDamaged
-from certs.backup.recipients import PrivateRecipient, RecipientKem, blocks_of
 from certs.files.directory import make_directories
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import read_sealed, write_sealed
+from certs.sealing.recipients import PrivateRecipient, RecipientKem, blocks_of
 from certs.sealing.sealer import Sealer
 
 FILE_NAME: Final = "backup.sealed"

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from certs.backup.recipients import PrivateRecipient, RecipientKem
+from certs.sealing.recipients import PrivateRecipient, RecipientKem
 from tests.half_written.scene import Kept, Serving, State
 from tests.half_written.stopping import KILL
 from tests.programs import NotReadyError

@@ -16,9 +16,9 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from certs.backup.recipients import RecipientKem
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import create_key
+from certs.sealing.recipients import RecipientKem
 from config.loading.loader import load
 from proxy.admin.client import UnixAdminClient
 from proxy.commands.cli import app

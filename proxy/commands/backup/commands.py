@@ -194,7 +194,7 @@ def key(
     Keep the private key off this machine. Give the public key to
     backup.recipients or to backup create --to.
     """
-    from certs.backup.recipients import PrivateRecipient, RecipientKem
+    from certs.sealing.recipients import PrivateRecipient, RecipientKem
 
     made = PrivateRecipient.generate(RecipientKem.MLKEM1024_P384 if is_quantum_safe else RecipientKem.MLKEM768_X25519)
     with said_errors():

@@ -26,11 +26,11 @@ def _expected() -> tuple[type[Exception], ...]:
     from certs.backup.container import BackupDamaged
     from certs.backup.header import NotForThisKey
     from certs.backup.manifest import TooNew
-    from certs.backup.recipients import KeyUnreadable
     from certs.backup.restoring import Incomplete, Occupied, OtherUnfinished
     from certs.backup.unsealing import NoRecoveryKey
     from certs.sealing.errors import SealingError
     from certs.sealing.files import SealedFileUnusable
+    from certs.sealing.recipients import KeyUnreadable
     from certs.storage.lock import StateInUse
     from config.values.problems import ConfigError
     from proxy.admin.client import AdminRefused, AdminUnreachable

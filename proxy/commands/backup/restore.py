@@ -98,8 +98,8 @@ def restore(  # noqa: PLR0913 - the options of a command
 
 
 def _secret(backup: "OpenBackup", given: tuple[Path | None, Path | None, SourceOptions]) -> bytes:
-    from certs.backup.recipients import KeyUnreadable, PrivateRecipient
     from certs.backup.unsealing import secret_by_sealing_key
+    from certs.sealing.recipients import KeyUnreadable, PrivateRecipient
     from config.loading.reading import read_regular
 
     key, sealing_key, source = given

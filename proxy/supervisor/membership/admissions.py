@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from certs.backup.recipients import KeyUnreadable, PublicRecipient
+from certs.sealing.recipients import KeyUnreadable, PublicRecipient
 from proxy.supervisor.membership.joining import Invitation, JoinRequest, NotJoined
 from proxy.supervisor.membership.member import Member
 from proxy.supervisor.membership.places import (

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from certs.backup.configured import kem_of
 from certs.hierarchy.configured import directory_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
+from certs.sealing.recipients import kem_of
 from config.loading.loaded import LoadedConfig
 from config.loading.reading import read_regular
 from config.values.problems import Problem
@@ -58,7 +58,9 @@ def member_of(
         settings.name,
         EtcdStore(settings.etcd, _tls(loaded), settings.prefix, _user(loaded)),
         NodeFile(
-            directory_of(loaded.file, loaded.config.sealing), lambda: vault().sealer(Purpose.FLEET), kem_of(loaded)
+            directory_of(loaded.file, loaded.config.sealing),
+            lambda: vault().sealer(Purpose.FLEET),
+            kem_of(loaded.config),
         ),
         kinds,
         tell,

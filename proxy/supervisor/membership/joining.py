@@ -15,7 +15,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from certs.backup.recipients import KeyUnreadable, NotOpened, PrivateRecipient, PublicRecipient
+from certs.sealing.recipients import KeyUnreadable, NotOpened, PrivateRecipient, PublicRecipient
 from proxy.supervisor.membership.values import KEY_BYTES, FleetKey
 
 _INFO: Final = b"plexigate fleet key 1"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from certs.backup.recipients import KeyUnreadable, PrivateRecipient, RecipientKem
 from certs.files.directory import make_directories
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import read_sealed, write_sealed
+from certs.sealing.recipients import KeyUnreadable, PrivateRecipient, RecipientKem
 from certs.sealing.sealer import Sealer
 from proxy.supervisor.membership.values import FleetKey
 

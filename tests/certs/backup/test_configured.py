@@ -8,11 +8,11 @@ import pytest
 from certs.audit.entries import unheard
 from certs.backup.configured import RecipientRefused
 from certs.backup.opened import OpenBackup
-from certs.backup.recipients import PrivateRecipient, RecipientKem
 from certs.backup.unsealing import sealing_keys_of
 from certs.hierarchy.configured import vault_of
 from certs.sealing.errors import KeyUnavailable
 from certs.sealing.key_file import create_key
+from certs.sealing.recipients import PrivateRecipient, RecipientKem
 from certs.sealing.sealer import AeadSealer
 from tests.backups import CONFIGURATION, NOW, Installation
 

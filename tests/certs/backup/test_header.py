@@ -4,7 +4,7 @@ import pytest
 
 from certs.backup.container import BackupDamaged
 from certs.backup.header import Header, NotForThisKey
-from certs.backup.recipients import PrivateRecipient, RecipientKem
+from certs.sealing.recipients import PrivateRecipient, RecipientKem
 
 SECRET = bytes(range(32))
 

@@ -6,10 +6,10 @@ import pytest
 
 from certs.backup.container import BackupDamaged
 from certs.backup.keys import FILE_NAME, BackupKeys, require_signature, signer_id
-from certs.backup.recipients import RecipientKem
 from certs.sealing.errors import Tampered
 from certs.sealing.files import SealedFileUnusable
 from certs.sealing.held_key import HeldKey
+from certs.sealing.recipients import RecipientKem
 from certs.sealing.sealer import AeadSealer
 
 SEALER = AeadSealer(HeldKey(bytes(32)))

@@ -11,12 +11,12 @@ from certs.backup.container import BackupDamaged
 from certs.backup.header import Header
 from certs.backup.keys import BackupKeys
 from certs.backup.opened import OpenBackup
-from certs.backup.recipients import PrivateRecipient, RecipientKem
 from certs.backup.unsealing import NoRecoveryKey, sealing_keys_of
 from certs.hierarchy.configured import vault_of
 from certs.sealing.errors import OtherKey
 from certs.sealing.held_key import HeldKey
 from certs.sealing.key_file import create_key, load_key
+from certs.sealing.recipients import PrivateRecipient, RecipientKem
 from certs.sealing.sealer import AeadSealer
 from tests.backups import NOW, Installation, nothing, secret_of
 

@@ -13,7 +13,7 @@ import typer
 from certs.backup.creating import Creation
 from certs.backup.kept import remove_unfinished
 from certs.backup.manifest import Manifest
-from certs.backup.recipients import PrivateRecipient
+from certs.sealing.recipients import PrivateRecipient
 from proxy.commands.backup import commands
 from proxy.commands.hsm.recording import now
 from proxy.commands.terminal.output import OutputLost

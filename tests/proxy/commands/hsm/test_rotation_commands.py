@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from certs.backup.recipients import PrivateRecipient, RecipientKem
 from certs.hierarchy.configured import KEY_LABEL, vault_of
 from certs.hierarchy.file_sealer import sealing_key_ids
 from certs.hierarchy.proving import sealing_key_problems
 from certs.hsm.used_versions import default_versions_directory
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import create_key
+from certs.sealing.recipients import PrivateRecipient, RecipientKem
 from certs.sealing.sealing_key import sealing_key_name
 from config.loading.loader import survey
 from config.values.problems import Problem

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from certs.backup.recipients import RecipientKem
 from certs.sealing.held_key import HeldKey
+from certs.sealing.recipients import RecipientKem
 from certs.sealing.sealer import AeadSealer, Sealer
 from proxy.observe.events.event import Event
 from proxy.supervisor.membership.admissions import Admissions

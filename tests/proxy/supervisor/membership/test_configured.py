@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from certs.backup.recipients import RecipientKem
 from certs.sealing.key_file import create_key
+from certs.sealing.recipients import RecipientKem
 from config.loading.loaded import LoadedConfig
 from config.loading.loader import load
 from proxy.supervisor.membership.configured import fleet_problems, member_of

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from certs.backup.recipients import PrivateRecipient, RecipientKem
+from certs.sealing.recipients import PrivateRecipient, RecipientKem
 from proxy.supervisor.membership.joining import Invitation, JoinRequest, NotJoined, welcomed
 from proxy.supervisor.membership.values import FleetKey
 

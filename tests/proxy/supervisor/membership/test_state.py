@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from certs.backup.recipients import PrivateRecipient, RecipientKem
 from certs.sealing.files import SealedFileUnusable, write_sealed
 from certs.sealing.held_key import HeldKey
+from certs.sealing.recipients import PrivateRecipient, RecipientKem
 from certs.sealing.sealer import AeadSealer
 from proxy.supervisor.membership.state import FILE_NAME, NodeFile, NodeState, NoNodeState, Taken
 from proxy.supervisor.membership.values import FleetKey

@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from config.schema import Config
+
 _INFO: Final = b"plexigate backup recipient 1"
 _ID_DIGITS: Final = 32
 _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n?", re.DOTALL)
@@ -34,6 +36,11 @@ class RecipientKem(StrEnum):
 
     MLKEM768_X25519 = "MLKEM768-X25519"
     MLKEM1024_P384 = "MLKEM1024-P384"
+
+
+def kem_of(config: Config) -> RecipientKem:
+    """The KEM of the keys that are made by a configuration."""
+    return RecipientKem.MLKEM1024_P384 if config.is_quantum_safe else RecipientKem.MLKEM768_X25519
 
 
 @dataclass(frozen=True, slots=True)

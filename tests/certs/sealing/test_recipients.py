@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from certs.backup.recipients import KeyUnreadable, NotOpened, PrivateRecipient, PublicRecipient, RecipientKem
+from certs.sealing.recipients import KeyUnreadable, NotOpened, PrivateRecipient, PublicRecipient, RecipientKem
 
 SECRET = bytes(range(32))
 
