@@ -14,7 +14,7 @@ from proxy.supervisor.reloads.payload_rotation import PayloadRotation
 from proxy.supervisor.secrets.payload_store import PayloadStore, payload_directory
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.configurations import MINIMAL_LISTENER, Site
-from tests.fleets import edition_of
+from tests.workforces import edition_of
 
 if TYPE_CHECKING:
     from proxy.payload.keys.payload_keys import PayloadKeys
@@ -48,7 +48,7 @@ def sealed_edition(site: Site, name: str) -> Edition:
 
 
 class FakeWorkers:
-    """What a fleet answers about uses."""
+    """What a workforce answers about uses."""
 
     def __init__(self) -> None:
         self.editing = asyncio.Lock()
@@ -69,7 +69,7 @@ class FakeParent:
         self.served = ServedEdition(edition)
         self.safe = Safe(now_in_utc)
         self.workers = FakeWorkers()
-        self.fleet: Any = self.workers
+        self.workforce: Any = self.workers
         self.told: list[dict[str, Any]] = []
         self.brought: list[PayloadKeys] = []
         """What workers were brought, one after the other."""
@@ -105,8 +105,8 @@ class FakeParent:
 
     def rotation(self, clock: Callable[[], float]) -> PayloadRotation:
         """What keeps the rings of this parent."""
-        loop, served, fleet = asyncio.get_running_loop(), self.served, self.fleet
-        return PayloadRotation(loop, served, fleet, self.renew, self.safe, self.tell, clock)
+        loop, served, workforce = asyncio.get_running_loop(), self.served, self.workforce
+        return PayloadRotation(loop, served, workforce, self.renew, self.safe, self.tell, clock)
 
     def tell(self, event: Event) -> None:
         """Remember it."""

@@ -15,16 +15,16 @@ from proxy.supervisor.control.inspection import Inspection
 from proxy.supervisor.editions.edition import read_edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from tests.configurations import Site
-from tests.fleets import SECRETS, RunningFleet, fleet
 from tests.rotations import Rotations, Time, configuration
+from tests.workforces import SECRETS, RunningWorkforce, workforce
 
 
 @dataclass
 class Serving:
-    """A fleet that serves by what a rotation scene has issued, and the parent of it."""
+    """A workforce that serves by what a rotation scene has issued, and the parent of it."""
 
     scene: Rotations
-    running: RunningFleet
+    running: RunningWorkforce
     decisions: list[int] = field(default_factory=list)
 
     def tell(self, event: Event) -> None:
@@ -43,7 +43,7 @@ class Serving:
     @property
     def inspection(self) -> Inspection:
         """What looks at workers."""
-        return Inspection(asyncio.get_running_loop(), self.running.fleet, self.served)
+        return Inspection(asyncio.get_running_loop(), self.running.workforce, self.served)
 
     def files(self, version: StoredVersion) -> dict[Path, ServedFile]:
         """What workers get of a version."""
@@ -75,7 +75,7 @@ async def serving(directory: Path, *keys: str) -> AsyncIterator[Serving]:
     now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - OpenSSL has a clock of its own
     scene = Rotations(directory, configuration(*keys), Time(now), workers=2)
     scene.serve()
-    async with fleet(site, directory, "") as running:
+    async with workforce(site, directory, "") as running:
         edition = read_edition(scene.file, 1, SECRETS, now)
         await running.use(edition)
         await running.settled()

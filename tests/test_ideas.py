@@ -22,7 +22,7 @@ HEAVIER: Final = {
     "Breaker": (Burden(18, 10), "it is the table of a breaker's events, on one state"),
     "Http1Connection": (Burden(21, 17), _STREAM),
     "Exchange": (Burden(28, 13), "a request has two sides, and both report to it: client and server"),
-    "Fleet": (Burden(19, 14), "what is done with all workers at once, on one list of them"),
+    "Workforce": (Burden(19, 14), "what is done with all workers at once, on one list of them"),
     "Http2Connection": (Burden(19, 11), _STREAM),
     "Http2Stream": (Burden(28, 11), "it stands between a session and an exchange, and both report to it"),
     "HttpService": (Burden(8, 21), "what the connections of a loop share: it hands out its parts"),

@@ -17,15 +17,15 @@ from proxy.tls.handshake.challenge import TlsChallenge
 
 
 class Telling(Protocol):
-    """The part of a `Fleet` that this module uses."""
+    """The part of a `Workforce` that this module uses."""
 
     async def tell_all(self, order: Question[Done], descriptors: Sequence[int] = ()) -> None:
         """Tell every worker the same, and wait until all that are not stuck have heard."""
 
 
 class Challenges:
-    def __init__(self, fleet: Telling) -> None:
-        self._fleet = fleet
+    def __init__(self, workforce: Telling) -> None:
+        self._workforce = workforce
         self._pending: dict[str, TlsChallenge] = {}
         self._tokens: dict[str, str] = {}
         self._lists: Mapping[str, bytes] = {}
@@ -80,4 +80,4 @@ class Challenges:
             await self._tell()
 
     async def _tell(self) -> None:
-        await self._fleet.tell_all(self.shown)
+        await self._workforce.tell_all(self.shown)

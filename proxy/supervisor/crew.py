@@ -21,13 +21,13 @@ from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.tokens.tokens import ParentTokens
 from proxy.supervisor.workers.columns import Columns
-from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
+from proxy.supervisor.workers.workforce import Workforce
 
 
 class Crew:
-    """Implements `workers.contracts.FleetOwner` with the parts that talk to workers."""
+    """Implements `workers.contracts.WorkforceOwner` with the parts that talk to workers."""
 
     def __init__(  # noqa: PLR0913 - what workers share with the parent
         self,
@@ -39,39 +39,39 @@ class Crew:
         trail: AuditTrail,
         worker_count: int,
     ) -> None:
-        """Makes an empty fleet. The first edition has `worker_count` workers."""
+        """Makes an empty workforce. The first edition has `worker_count` workers."""
         self.sockets: Final = sockets
         self._log = log
         self._tell = tell
         self._columns = Columns(worker_count)
         self.retained: Final = Retained()
         """The counts of workers that ended."""
-        self.fleet: Final = Fleet(loop, tasks, self)
-        self.auditing: Final = Auditing(trail.tell, self.fleet.scrape)
-        self.servers: Final = Servers(loop, tasks, self.fleet, tell)
-        self.tokens: Final = ParentTokens(loop, tasks, self.fleet, tell, self.auditing.pin_tried)
-        self.proofs: Final = Proofs(loop, self.fleet, tell)
-        self.maintenance: Final = Maintenance(loop, self.fleet, tell)
-        self.adopting: Final = Adopting(loop, self.fleet.scrape, self.retained, tell, wall_clock)
+        self.workforce: Final = Workforce(loop, tasks, self)
+        self.auditing: Final = Auditing(trail.tell, self.workforce.scrape)
+        self.servers: Final = Servers(loop, tasks, self.workforce, tell)
+        self.tokens: Final = ParentTokens(loop, tasks, self.workforce, tell, self.auditing.pin_tried)
+        self.proofs: Final = Proofs(loop, self.workforce, tell)
+        self.maintenance: Final = Maintenance(loop, self.workforce, tell)
+        self.adopting: Final = Adopting(loop, self.workforce.scrape, self.retained, tell, wall_clock)
         self._is_resting = False
 
     async def rest(self) -> None:
         """Accept nothing more: another process accepts on the same sockets. Connections stay."""
         self._is_resting = True
-        await self.fleet.offer()
+        await self.workforce.offer()
 
     async def resume(self) -> None:
         if self._is_resting:
             self._is_resting = False
-            await self.fleet.offer()
-            await self.fleet.assign()
+            await self.workforce.offer()
+            await self.workforce.assign()
 
     def close(self) -> None:
         """Close what the workers share. All workers have ended."""
         for one in (self.sockets, self._columns, self.tokens):
             one.close()
 
-    # -- what the fleet needs
+    # -- what the workforce needs
 
     @property
     def bound(self) -> Iterable[BoundAddress]:
@@ -107,7 +107,7 @@ class Crew:
         """The counts since the first start, as another process may inherit them."""
         kept = Retained()
         kept.inherit(self.retained.snapshot)
-        for worker in (*self.fleet.workers, *self.fleet.leaving):
+        for worker in (*self.workforce.workers, *self.workforce.leaving):
             if worker.last is not None:
                 kept.keep(worker.last.snapshot, worker.last.servers)
         return kept.snapshot

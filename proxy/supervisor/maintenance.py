@@ -18,7 +18,7 @@ _LEAVING_SECONDS: Final = 2.0
 
 
 class Workers(Protocol):
-    """The part of a `Fleet` that this module uses."""
+    """The part of a `Workforce` that this module uses."""
 
     async def tell_all(self, order: Question[Done]) -> None:
         """Tell every worker the same, and wait until all that are not stuck have heard."""

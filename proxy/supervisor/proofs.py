@@ -23,11 +23,11 @@ _SHOWN_WITHIN_SECONDS: Final = 60.0
 class Proofs:
     """The `challenges` that the workers show to CAs."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Telling, tell: Tell) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, workforce: Telling, tell: Tell) -> None:
         """The workers show proofs from the first challenge on. `tell` is called in the loop."""
         self._loop = loop
         self._tell = tell
-        self.challenges: Final = Challenges(fleet)
+        self.challenges: Final = Challenges(workforce)
         solver = ListenerSolver(loop, self.challenges, _SHOWN_WITHIN_SECONDS)
         self.showing: Final = Showing(solver, self._told)
         """Shows proofs for issuers, which work in other threads."""

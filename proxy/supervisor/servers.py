@@ -10,7 +10,7 @@ from proxy.observe.events.event import Tell
 from proxy.observe.events.servers import ServerDown, ServerDraining, ServerUndrained, ServerUp
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.verdicts import Verdicts
-from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.workforce import Workforce
 from proxy.upstream.health.checks import HealthCheck, HealthChecker
 from proxy.upstream.health.unmade_checks import UnmadeChecks
 
@@ -22,13 +22,13 @@ class Servers:
         self,
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
-        fleet: Fleet,
+        workforce: Workforce,
         tell: Tell,
         why_not_ask: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Checks begin with `follow`. `why_not_ask` says why no check can be made, or None."""
         self._tasks = tasks
-        self._fleet = fleet
+        self._workforce = workforce
         self._tell = tell
         self._checker: asyncio.Task[None] | None = None
         self._round = 0
@@ -64,18 +64,18 @@ class Servers:
         if not any(self.verdicts.takes_requests(upstream, one) for one in others):
             warning = f"no other server of upstream {upstream} takes requests: its clients get 503 until one does again"
         self._tell(ServerDraining(upstream, server, seconds, warning))
-        await self._fleet.tell_all(self.verdicts.draining(upstream, server, seconds))
+        await self._workforce.tell_all(self.verdicts.draining(upstream, server, seconds))
         return warning
 
     async def undrain(self, upstream: str, server: str) -> None:
         self._tell(ServerUndrained(upstream, server))
-        await self._fleet.tell_all(self.verdicts.undrained(upstream, server))
+        await self._workforce.tell_all(self.verdicts.undrained(upstream, server))
 
     def checked_in(self, found_in: int, upstream: str, server: str, *, is_up: bool) -> None:
         if not self.is_present(found_in):
             return  # a late finding of a cancelled checker, which the next one does not know
         self._tell((ServerUp if is_up else ServerDown)(upstream, server))
-        self._tasks.start(self._fleet.tell_all(self.verdicts.checked(upstream, server, is_up=is_up)))
+        self._tasks.start(self._workforce.tell_all(self.verdicts.checked(upstream, server, is_up=is_up)))
 
     def is_present(self, found_in: int) -> bool:
         """Whether a round of checks belongs to the served edition."""

@@ -6,15 +6,15 @@ from proxy.observe.events.event import Tell
 from proxy.observe.events.process import LogNotReopened
 from proxy.processes.messages.questions import SwitchLog
 from proxy.supervisor.log_target import LogTarget, NextPlace
-from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.workforce import Workforce
 
 
 class SharedLog:
     """The log of the parent and the workers; new ones get it by `Crew.beginning`."""
 
-    def __init__(self, target: LogTarget, fleet: Fleet, tell: Tell) -> None:
+    def __init__(self, target: LogTarget, workforce: Workforce, tell: Tell) -> None:
         self._target = target
-        self._fleet = fleet
+        self._workforce = workforce
         self._tell = tell
 
     def prepare(self, file: ConfigFile, log: LogConfig) -> NextPlace:
@@ -35,4 +35,4 @@ class SharedLog:
             await self._share()
 
     async def _share(self) -> None:
-        await self._fleet.tell_all(SwitchLog(self._target.settings.format), [self._target.descriptor])
+        await self._workforce.tell_all(SwitchLog(self._target.settings.format), [self._target.descriptor])

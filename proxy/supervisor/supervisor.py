@@ -94,15 +94,15 @@ class Supervisor:
         self.crew: Final = Crew(loop, self._tasks, sockets, log, tell, safe.trail, edition.worker_count)
         self.crew.maintenance.restore(edition.loaded)
         self.crew.adopting.restore(edition.loaded, lambda: listener_facts(self.served, sockets))
-        self._log = SharedLog(log, self.crew.fleet, tell)
-        self.announcements: Final = Announcements(notifier, self.served, self.crew.fleet, tell)
+        self._log = SharedLog(log, self.crew.workforce, tell)
+        self.announcements: Final = Announcements(notifier, self.served, self.crew.workforce, tell)
         self.changeover: Final = self._changeover_of(safe)
         renew = self.changeover.renew
         self.rotating: Final = Rotating(loop, self._tasks, self.changeover.swap, tell, CLOCKS)
         self.tickets: Final = TicketRotation(renew, safe, self.served, tell, self.crew.auditing.tickets_rotated)
         membership = self._membership_of(safe)
         unsealing = Unsealing(loop, renew, safe, self.served, tell)
-        payload = PayloadRotation(loop, self.served, self.crew.fleet, renew, safe, tell, wall_clock)
+        payload = PayloadRotation(loop, self.served, self.crew.workforce, renew, safe, tell, wall_clock)
         self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time, CLOCKS.wall)
         self.watch: Final = LogWatch(loop, lambda: self.served.edition.loaded, tell, CLOCKS.wall)
         self.alerting: Final = self._alerting_of()
@@ -166,7 +166,7 @@ class Supervisor:
             await self.rotating.follow(parts)
 
         parts = ChangingParts(
-            crew.fleet,
+            crew.workforce,
             crew.sockets,
             crew.servers,
             crew.tokens,
@@ -195,13 +195,13 @@ class Supervisor:
         loop = self._loop
         served = self.served
         crew = self.crew
-        ability = Ability(served, crew.fleet, crew.servers, crew.tokens, lambda: self.phase)
+        ability = Ability(served, crew.workforce, crew.servers, crew.tokens, lambda: self.phase)
         scraping = Scraping(
             ticks=loop.time,
             started_at=wall_clock(),
             version=version("plexigate"),
             served=served,
-            fleet=crew.fleet,
+            workforce=crew.workforce,
             sockets=crew.sockets,
             retained=crew.retained,
             announcements=self.announcements,
@@ -227,10 +227,10 @@ class Supervisor:
             reloads=self.changeover,
             upgrade=self.upgrading,
             servers=ServerControl(served, crew.servers),
-            keys=WorkerKeyTrial(loop, served, crew.fleet),
+            keys=WorkerKeyTrial(loop, served, crew.workforce),
             alerts=self.alerting,
             maintenance=SupervisorMaintenance(served, crew.maintenance, wall_clock),
-            rotation=RotationControl(self.rotating, Inspection(loop, crew.fleet, served)),
+            rotation=RotationControl(self.rotating, Inspection(loop, crew.workforce, served)),
             payload=SupervisorPayload(loop, served, payload, self.reporting.tell),
             fleet=membership,
         )
@@ -274,7 +274,7 @@ class Supervisor:
         self.phase = None
         offers = self.served.offers
         addresses = self.crew.sockets.by_listener
-        workers = len(self.crew.fleet.workers)
+        workers = len(self.crew.workforce.workers)
         assert offers is not None  # the commit has set them
         self.reporting.tell(ProxyReady.of(offers, addresses, metrics(), workers))
         for name, address in self.crew.sockets.unused:
@@ -304,7 +304,7 @@ class Supervisor:
             await self._leave()
         else:
             self._notifier.stopping()
-            await (self.crew.fleet.let_go() if self.crew.sockets.are_kept else self._drain())
+            await (self.crew.workforce.let_go() if self.crew.sockets.are_kept else self._drain())
         self.crew.adopting.finish()
         self.reporting.tell(Stopped(**totals(self.crew.retained.total([]))))
 
@@ -325,28 +325,28 @@ class Supervisor:
         successor = self.upgrading.leave()
         if self.stopping.is_asked:
             os.kill(successor, signal.SIGTERM)  # the signal came too late to stop the upgrade
-        await self.crew.fleet.let_go()
+        await self.crew.workforce.let_go()
 
     async def _drain(self) -> None:
         # A client that comes now is refused at once and goes elsewhere. The workers empty the
         # queues of their sockets and close them too.
         self.crew.sockets.close()
-        ending = self._loop.create_task(self.crew.fleet.end())
+        ending = self._loop.create_task(self.crew.workforce.end())
         impatience = self._loop.create_task(self.stopping.wait_for_second())
         await asyncio.wait({ending, impatience}, return_when=asyncio.FIRST_COMPLETED)
         if not ending.done():
-            await self.crew.fleet.end_now()
+            await self.crew.workforce.end_now()
             await ending
         impatience.cancel()
 
     async def give_back(self) -> None:
         """Leave everything to the older process of an upgrade. Connections drain by themselves."""
-        if self.crew.fleet.workers:
-            await self.crew.fleet.let_go()
+        if self.crew.workforce.workers:
+            await self.crew.workforce.let_go()
 
     async def close(self) -> None:
         """End every process and task, and close every descriptor."""
         self.upgrading.former.close()
-        await self.crew.fleet.close()
+        await self.crew.workforce.close()
         await self._tasks.cancel_all()
         self.crew.close()

@@ -32,9 +32,9 @@ from proxy.supervisor.proofs import ListenerSolver
 from tests import pebble as pebbles
 from tests.acme_directory import csr_for
 from tests.configurations import MINIMAL_REST, Site, listener
-from tests.fleets import RunningFleet, fleet
 from tests.pebble import KEY_ID, MAC_KEY, Names, Pebble
 from tests.waiting import until_seen
+from tests.workforces import RunningWorkforce, workforce
 
 # One that the configuration has, and one that it does not know: challenges are outside of all policy.
 NAMES = ("chat.test", "not-here-yet.test")
@@ -51,7 +51,7 @@ def names() -> Iterator[Names]:
 class Place:
     """Two workers that require hybrids, a plain listener, and how a CA is asked from there."""
 
-    running: RunningFleet
+    running: RunningWorkforce
     challenges: Challenges
     listeners: ListenerSolver
     pebble: Pebble
@@ -91,8 +91,8 @@ async def place(directory: Path, names: Names) -> AsyncIterator[Place]:
     text = "workers = 2\n" + listener("public", pq="require", level="critical") + site.identity + MINIMAL_REST
     text += '[plain]\nbind = "127.0.0.1:0"\n'
     loop = asyncio.get_running_loop()
-    async with fleet(site, directory, text) as running:
-        challenges = Challenges(running.fleet)
+    async with workforce(site, directory, text) as running:
+        challenges = Challenges(running.workforce)
         running.parent.challenges = lambda: challenges.shown
         solver = ListenerSolver(loop, challenges, 20.0)
         (plain,) = (one for one in running.parent.bound if one.listener == PLAIN_LISTENER)
@@ -251,7 +251,7 @@ async def test_worker_that_joins_in_the_middle_knows_what_is_pending(tmp_path: P
             )
             await in_thread(loop, lambda: is_shown.wait(60))
             before = here.running.pids
-            for worker in here.running.fleet.workers:
+            for worker in here.running.workforce.workers:
                 worker.kill()
             await until_seen(lambda: len(here.running.pids) == 2 and not set(before) & set(here.running.pids))
             await here.running.settled()

@@ -30,10 +30,10 @@ from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.certificates import Authority
 from tests.configurations import Site
 from tests.etcd import Etcd
-from tests.fleets import REQUEST
 from tests.integration.gateway import events
 from tests.programs import Program, plexigate
 from tests.waiting import until_found
+from tests.workforces import REQUEST
 
 
 @dataclass

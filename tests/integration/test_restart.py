@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority
-from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
 from tests.integration.stage import workers_of
 from tests.ports import lasting_port
@@ -25,6 +24,7 @@ from tests.service_manager import STORE, Manager, launcher
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, backend_port
 from tests.waiting import until_found
+from tests.workforces import is_alive
 
 pytestmark = pytest.mark.paced
 

@@ -13,12 +13,12 @@ import pytest
 
 from tests import prepared
 from tests.configurations import Site
-from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
 from tests.programs import PLEXIGATE
 from tests.service_manager import WATCHDOG_SECONDS, Manager, activation
 from tests.soak.scenes import Scene, scene
 from tests.waiting import until_found
+from tests.workforces import is_alive
 
 SECONDS = 10.0
 

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from certs.storage.lock import StateInUse, StateLock
-from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
 from tests.integration.stage import workers_of
 from tests.programs import PLEXIGATE, START_SECONDS
@@ -26,6 +25,7 @@ from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, scene
 from tests.upgrades import IS_READY, SERVES, other_version, speaker, this_version, upgrade
 from tests.waiting import until_found
+from tests.workforces import is_alive
 
 pytestmark = pytest.mark.paced
 

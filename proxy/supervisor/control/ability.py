@@ -16,7 +16,7 @@ from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reporting import wall_clock
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.tokens.tokens import ParentTokens
-from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.workforce import Workforce
 
 # A healthy worker answers within milliseconds. A readiness probe itself waits about a second.
 _STANDING_SECONDS: Final = 1.0
@@ -31,23 +31,23 @@ class Ability:
     def __init__(
         self,
         served: ServedEdition,
-        fleet: Fleet,
+        workforce: Workforce,
         servers: Servers,
         tokens: ParentTokens,
         phase: Callable[[], str | None],
     ) -> None:
         """`phase` says that the whole proxy starts or ends. It returns None while it serves."""
         self._served = served
-        self._fleet = fleet
+        self._workforce = workforce
         self._servers = servers
         self._tokens = tokens
         self._phase = phase
 
     async def readiness(self) -> Readiness:
-        answers = await self._fleet.ask_all(TellServers(), _STANDING_SECONDS)
+        answers = await self._workforce.ask_all(TellServers(), _STANDING_SECONDS)
         views: defaultdict[ServerName, list[ServerView]] = defaultdict(list)
         silent = []
-        for worker in self._fleet.workers:
+        for worker in self._workforce.workers:
             answer = answers.get(worker)
             if answer is None:
                 silent.append(worker.slot)
@@ -65,7 +65,7 @@ class Ability:
         )
 
     def _workers(self, silent: Iterable[int]) -> dict[str, str]:
-        present = {worker.slot for worker in self._fleet.workers}
+        present = {worker.slot for worker in self._workforce.workers}
         missing = {
             str(slot): "has ended or never began; another one is started"
             for slot in range(self._served.edition.worker_count)

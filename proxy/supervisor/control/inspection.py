@@ -24,8 +24,8 @@ from proxy.processes.messages.questions import TakeConnection, TryKey
 from proxy.processes.messages.refusals import QuestionRefused
 from proxy.rotation.pinned import ShownChain, shown_over
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.workers.workforce import Workforce
 from proxy.tls.openssl.libssl import LibsslError
 from proxy.tls.wire.groups import are_foreign
 
@@ -33,9 +33,9 @@ from proxy.tls.wire.groups import are_foreign
 class Inspection:
     """Checks the certificates that workers show."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet, served: ServedEdition) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, workforce: Workforce, served: ServedEdition) -> None:
         self._loop = loop
-        self._fleet = fleet
+        self._workforce = workforce
         self._served = served
 
     async def of(self, identity: str) -> list[ShownRow] | None:
@@ -44,14 +44,14 @@ class Inspection:
         The `fault` of a row is None if the handshake was good. `untried` says why none was made, or
         which replica was shown instead.
         """
-        async with self._fleet.editing:  # no change of edition while the workers are looked at
+        async with self._workforce.editing:  # no change of edition while the workers are looked at
             edition = self._served.edition
             if identity not in edition.loaded.config.identity:
                 return None
             credentials = await in_thread(self._loop, lambda: edition.credentials(identity))
             names = edition.loaded.config.identity[identity].names
             rows: list[ShownRow] = []
-            for worker in self._fleet.workers:
+            for worker in self._workforce.workers:
                 for listener, settings in edition.loaded.config.listener.items():
                     foreign = _foreign(settings)
                     for one in credentials:
@@ -121,10 +121,10 @@ _KEY_SECONDS: Final = 10.0
 class WorkerKeyTrial:
     """Lets the workers try keys."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, served: ServedEdition, fleet: Fleet) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, served: ServedEdition, workforce: Workforce) -> None:
         self._loop = loop
         self._served = served
-        self._fleet = fleet
+        self._workforce = workforce
 
     async def of(self, key: Pkcs11Uri) -> KeyTrialDocument:
         """See `admin.requests.contracts.KeyTrials.of`.
@@ -133,7 +133,7 @@ class WorkerKeyTrial:
         """
         edition = self._served.edition
         uses = await in_thread(self._loop, edition.used_keys)
-        answers = await self._fleet.ask_all(TryKey(key), _KEY_SECONDS)
+        answers = await self._workforce.ask_all(TryKey(key), _KEY_SECONDS)
         workers: list[WorkerKeyRow] = [
             {
                 "slot": worker.slot,

@@ -34,9 +34,9 @@ from proxy.supervisor.reporting import wall_clock
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.tokens.tokens import ParentTokens
-from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import ListeningSockets
+from proxy.supervisor.workers.workforce import Workforce
 from proxy.trust.log_watch import LogWatch
 
 # A scrape leaves out stuck workers, so that monitoring does not hang with them.
@@ -57,7 +57,7 @@ class Scraping:
     version: str
     """Of this process. An upgrade of the files changes what is installed."""
     served: ServedEdition
-    fleet: Fleet
+    workforce: Workforce
     sockets: ListeningSockets
     retained: Retained
     announcements: Announcements
@@ -80,7 +80,7 @@ class Scraping:
 
     async def scrape(self) -> Scrape:
         """Ask all workers for their counts."""
-        workers = await self.fleet.scrape(_SCRAPE_SECONDS)
+        workers = await self.workforce.scrape(_SCRAPE_SECONDS)
         scrape = Scrape(
             now=wall_clock(),
             started_at=self.started_at,
@@ -93,7 +93,7 @@ class Scraping:
             published_lists=self.rotating.lists.facts,
             watched_logs=self.watch.logs,
             unknown_certificates=self.watch.unknown,
-            restarts=self.fleet.restarts,
+            restarts=self.workforce.restarts,
             reloads=dict(self.announcements.counts),
             retained=self.retained.snapshot,
             log_losses=self.log_losses(),

@@ -29,7 +29,7 @@ class ServiceManager(Protocol):
 
 
 class ServingWorkers(Protocol):
-    """The workers that serve: a `Fleet`."""
+    """The workers that serve: a `Workforce`."""
 
     @property
     def workers(self) -> Sequence[object]:
@@ -39,10 +39,10 @@ class ServingWorkers(Protocol):
 class Announcements:
     """Announces each step of the proxy's life that an operator waits for."""
 
-    def __init__(self, notifier: ServiceManager, served: ServedEdition, fleet: ServingWorkers, tell: Tell) -> None:
+    def __init__(self, notifier: ServiceManager, served: ServedEdition, workforce: ServingWorkers, tell: Tell) -> None:
         self._notifier = notifier
         self._served = served
-        self._fleet = fleet
+        self._workforce = workforce
         self._tell = tell
         self.counts: Counter[str] = Counter()
         """Reloads by result: "ok" or "failed"."""
@@ -84,4 +84,4 @@ class Announcements:
 
     @property
     def _workers(self) -> str:
-        return how_many(len(self._fleet.workers), "worker")
+        return how_many(len(self._workforce.workers), "worker")

@@ -35,9 +35,9 @@ from proxy.supervisor.reloads.refusals import (
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.shared_log import SharedLog
 from proxy.supervisor.tokens.tokens import ParentTokens
-from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import BindFailed, ListeningSockets, PreparedSockets, addresses_of
+from proxy.supervisor.workers.workforce import Workforce
 
 if TYPE_CHECKING:
     from config.diff import Change
@@ -102,7 +102,7 @@ class Takeover(Protocol):
 class ChangingParts:
     """The parts of the parent that an edition changes."""
 
-    fleet: Fleet
+    workforce: Workforce
     sockets: ListeningSockets
     servers: Servers
     tokens: ParentTokens
@@ -137,7 +137,7 @@ class Changeover:
         self._served = served
         self._parts = parts
         self._reread = reread
-        self.editing: Final = parts.fleet.editing
+        self.editing: Final = parts.workforce.editing
         """Held from `prepare` until `commit` or `abandon`."""
         self.standstill: Final = Standstill()
 
@@ -281,8 +281,8 @@ class Changeover:
 
     async def prepare(self, edition: Edition) -> Prepared:
         """Let all workers prepare. Raises `ConfigError` after it has undone what was prepared."""
-        fleet = self._parts.fleet
-        slots = max(edition.worker_count, fleet.slots_with_sockets, self._parts.sockets.slots)
+        workforce = self._parts.workforce
+        slots = max(edition.worker_count, workforce.slots_with_sockets, self._parts.sockets.slots)
         try:
             sockets = self._parts.sockets.prepare(addresses_of(edition.binds), slots)
         except BindFailed as error:
@@ -293,7 +293,7 @@ class Changeover:
                 answers = await self._everybody(edition, joined)
         except BaseException as error:  # noqa: BLE001 - raised again, at least
             sockets.abandon()
-            await fleet.abort(joined)
+            await workforce.abort(joined)
             raise refusal(edition, error) from None
         return Prepared(edition, sockets, joined, answers)
 
@@ -303,15 +303,15 @@ class Changeover:
         Otherwise a stuck worker would make a reload fail that may repair it. Returns the answers of
         the workers, and adds the new workers to `joined`.
         """
-        fleet = self._parts.fleet
-        staying = fleet.able(edition.worker_count)
+        workforce = self._parts.workforce
+        staying = workforce.able(edition.worker_count)
         taken = {one.slot for one in staying}
         vacant = [slot for slot in range(edition.worker_count) if slot not in taken]
         answers: list[PreparedToServe] = []
         while vacant or staying:
-            new, said = await fleet.join(edition, vacant)
+            new, said = await workforce.join(edition, vacant)
             joined += new
-            more, silent = await fleet.prepare(staying, edition)
+            more, silent = await workforce.prepare(staying, edition)
             answers += said + more
             staying = []
             vacant = [one.slot for one in silent]
@@ -335,7 +335,7 @@ class Changeover:
 
     async def _serve_by(self, prepared: Prepared) -> None:
         gone = prepared.sockets.commit()
-        await self._parts.fleet.commit(prepared.edition, prepared.joined, prepared.edition.worker_count)
+        await self._parts.workforce.commit(prepared.edition, prepared.joined, prepared.edition.worker_count)
         for address in gone:
             address.close()
         self._served.edition = prepared.edition
@@ -345,4 +345,4 @@ class Changeover:
 
     async def abandon(self, prepared: Prepared) -> None:
         prepared.sockets.abandon()
-        await self._parts.fleet.abort(prepared.joined)
+        await self._parts.workforce.abort(prepared.joined)

@@ -25,7 +25,7 @@ from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.changeover import Renew
 from proxy.supervisor.secrets.payload_store import PayloadStore, PayloadStoreUnusable, payload_directory
 from proxy.supervisor.secrets.safe import Safe
-from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.workforce import Workforce
 
 # How often uses are counted and ages are checked. A quota may be exceeded by the uses of that time.
 POLL_SECONDS: Final = 5.0
@@ -54,7 +54,7 @@ class PayloadRotation:
         self,
         loop: asyncio.AbstractEventLoop,
         served: ServedEdition,
-        fleet: Fleet,
+        workforce: Workforce,
         renew: Renew,
         safe: Safe,
         tell: Tell,
@@ -63,7 +63,7 @@ class PayloadRotation:
         """The work begins with `run`. `safe` seals and has the audit log."""
         self._loop = loop
         self._served = served
-        self._fleet = fleet
+        self._workforce = workforce
         self._renew = renew
         self._safe = safe
         self._tell = tell
@@ -95,14 +95,14 @@ class PayloadRotation:
                 self._tell(PayloadRotationFailed(name, str(error)))
 
     async def count(self) -> None:
-        answers = await self._fleet.ask_all(TakeRingUses(), _COLLECT_SECONDS)
+        answers = await self._workforce.ask_all(TakeRingUses(), _COLLECT_SECONDS)
         uses: dict[str, dict[int, int]] = {}
         for answer in answers.values():
             for use in answer.uses if answer is not None else ():
                 of_ring = uses.setdefault(use.ring, {})
                 of_ring[use.version] = of_ring.get(use.version, 0) + use.count
         self._polls += 1
-        async with self._fleet.editing:
+        async with self._workforce.editing:
             edition = self._served.edition
             rings = {name: ring.counted(uses.get(name, {})) for name, ring in edition.payload.rings.items()}
             self._served.edition = edition.with_payload(edition.number, replace(edition.payload, rings=rings))

@@ -1,4 +1,4 @@
-"""The parts of workers and of the fleet that the parent's tokens use."""
+"""The parts of workers and of the workforce that the parent's tokens use."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -23,7 +23,7 @@ class TokenUser(SlotHolder, Protocol):
 
 
 class TokenUsers(Protocol):
-    """The workers: a `Fleet`."""
+    """The workers: a `Workforce`."""
 
     @property
     def workers(self) -> Sequence[TokenUser]: ...

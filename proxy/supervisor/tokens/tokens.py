@@ -40,14 +40,14 @@ class ParentTokens:
         self,
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
-        fleet: TokenUsers,
+        workforce: TokenUsers,
         tell: Tell,
         tried: Callable[[str, ProbeFinding], None],
     ) -> None:
         """`begin` makes the tokens known. `tried` gets token and finding of each try of a PIN."""
         self._loop = loop
         self._tasks = tasks
-        self._fleet = fleet
+        self._workforce = workforce
         self._tell = tell
         self._tried = tried
         self.turns: Final = LoginTurns.create()
@@ -56,7 +56,7 @@ class ParentTokens:
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._admitted: dict[bytes, ProbeFinding] = {}
         """Findings of logins that have no `TokenWatch` yet."""
-        self._blind_workers = BlindWorkers(loop, tasks, fleet.replace, tell, self._need)
+        self._blind_workers = BlindWorkers(loop, tasks, workforce.replace, tell, self._need)
         self._identities: Mapping[str, frozenset[KeyPlace]] = {}
         """Identities with keys in tokens only."""
         self._states: dict[int, dict[str, BreakerState]] = {}
@@ -253,7 +253,7 @@ class ParentTokens:
 
         The parent does not look at the token then, and the workers report missing keys.
         """
-        if not any(self._state(one, token) in _FAILING for one in self._fleet.workers):
+        if not any(self._state(one, token) in _FAILING for one in self._workforce.workers):
             self.missing.forget(PARENT, token)
 
     def worker_gone(self, worker: TokenUser) -> None:
@@ -283,7 +283,7 @@ class ParentTokens:
             self._blind_workers.forget(name)
         if is_well:
             # a half-open breaker has its probe in progress, which a slow device answers late
-            troubled = [one for one in self._fleet.workers if self._state(one, name) is BreakerState.OPEN]
+            troubled = [one for one in self._workforce.workers if self._state(one, name) is BreakerState.OPEN]
             self._blind_workers.found_well(name, troubled)
 
     def _need(self, worker: TokenUser, token: str) -> Need:
@@ -302,7 +302,7 @@ class ParentTokens:
         self._broadcast(PinVerdict(token.use.name, is_refused=False))
 
     def _broadcast(self, order: PinVerdict | TokenLookedAt) -> None:
-        self._tasks.start(self._fleet.tell_all(order))
+        self._tasks.start(self._workforce.tell_all(order))
 
     def _say(self, use: TokenUse, finding: ProbeFinding) -> None:
         pin_source = use.pin_source if finding.condition is Condition.REFUSED else None
@@ -316,7 +316,7 @@ class ParentTokens:
 
         `identities` have keys in tokens only.
         """
-        for worker in self._fleet.workers:
+        for worker in self._workforce.workers:
             for identity, keys in identities.items():
                 faults = {self._fault(worker, key) for key in keys}
                 if "" not in faults:

@@ -25,8 +25,8 @@ class GivenBack(Exception):
         return "the older process continues to serve"
 
 
-class ProvenFleet(Protocol):
-    """The workers of this process: a `Fleet`."""
+class ProvenWorkforce(Protocol):
+    """The workers of this process: a `Workforce`."""
 
     @property
     def workers(self) -> Sequence[object]: ...
@@ -97,19 +97,19 @@ class Predecessor:
         if said.kind != "take":
             raise GivenBack
 
-    async def proven(self, loop: asyncio.AbstractEventLoop, places: Sequence[str], fleet: ProvenFleet) -> None:
+    async def proven(self, loop: asyncio.AbstractEventLoop, places: Sequence[str], workforce: ProvenWorkforce) -> None:
         """Say that all workers serve, and wait until the older process leaves everything.
 
         `places` are the Unix sockets of the admin server. Each answer to a question of the older
         process counts the workers that answer this one. Raises `GivenBack`, or `WireBroken` if the
         older process has ended in between.
         """
-        self._wire.say("serving", {"places": list(places), "workers": len(fleet.workers)})
+        self._wire.say("serving", {"places": list(places), "workers": len(workforce.workers)})
         while True:
             said = await self._wire.heard(loop)
             match said.kind:
                 case "ping":
-                    self._wire.say("pong", {"workers": await fleet.answering()})
+                    self._wire.say("pong", {"workers": await workforce.answering()})
                 case "keep":
                     found = said.body.get("workers", ())
                     self.workers = tuple(one for one in found if isinstance(one, int))

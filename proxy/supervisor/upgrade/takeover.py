@@ -99,7 +99,7 @@ class UpgradeTakeover:
 
     async def _prove(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            await self._predecessor.proven(loop, self._doors.places, self._crew.fleet)
+            await self._predecessor.proven(loop, self._doors.places, self._crew.workforce)
         except WireBroken:
             # The older process has crashed. A service manager starts another one with the sockets
             # that it keeps, and must not meet this one. Without a service manager this one stays.

@@ -361,7 +361,7 @@ class Upgrading:
         replaceable = attempt.replaceable
         await self._hold_editing(attempt.ends_at)
         undone.callback(self._changeover.editing.release)
-        workers = await self._crew.fleet.scrape(_SCRAPE_SECONDS)
+        workers = await self._crew.workforce.scrape(_SCRAPE_SECONDS)
         successor.say("keep", {"workers": [one.pid for one in workers], "memory": await self._memory()})
         await successor.expect(["kept"], self._left_of(self.times.answer, attempt), _NO_ANSWER)
         self._phase = _LEAVING

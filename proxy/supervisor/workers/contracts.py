@@ -1,4 +1,4 @@
-"""The interfaces of the parent that a fleet uses."""
+"""The interfaces of the parent that a workforce uses."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
@@ -85,8 +85,8 @@ class TokensKnown(Protocol):
         """The tokens to which no process logs in."""
 
 
-class FleetOwner(Sockets, Protocol):
-    """The part of the parent that a fleet uses."""
+class WorkforceOwner(Sockets, Protocol):
+    """The part of the parent that a workforce uses."""
 
     def known(self) -> KnownBeside:
         """What a worker must know beside its edition: this changes between editions."""

@@ -14,7 +14,7 @@ from proxy.signing.breaker import BreakerState
 from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.editions.edition import Edition
 from tests.configurations import Site
-from tests.fleets import edition_of
+from tests.workforces import edition_of
 
 if TYPE_CHECKING:
     from proxy.figures.snapshot import KeySignaturesRow

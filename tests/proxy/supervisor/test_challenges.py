@@ -13,8 +13,8 @@ from proxy.processes.messages.questions import Question, ShowChallenges
 from proxy.supervisor.challenges import Challenges
 from proxy.tls.handshake.challenge import TlsChallenge
 from tests.configurations import Site
-from tests.fleets import RunningFleet, fleet
 from tests.waiting import until, until_seen
+from tests.workforces import RunningWorkforce, workforce
 
 CHAT = TlsChallenge("chat.test", bytes(range(32)))
 AGAIN = TlsChallenge("chat.test", bytes(32))
@@ -135,14 +135,14 @@ def looked_at(port: int, name: str = "chat.test") -> bytes | None:
             return None if is_refused else str(error).encode()
 
 
-async def everywhere(run: RunningFleet, name: str = "chat.test") -> list[bytes | None]:
+async def everywhere(run: RunningWorkforce, name: str = "chat.test") -> list[bytes | None]:
     """What is shown by all workers: so many connections meet each of two but for a chance of 2**-23."""
     return [await asyncio.to_thread(looked_at, run.port, name) for _ in range(24)]
 
 
 async def test_every_worker_answers_those_that_come_later_too(site: Site, tmp_path: Path) -> None:
-    async with fleet(site, tmp_path, "workers = 2\n" + site.minimal) as run:
-        challenges = Challenges(run.fleet)
+    async with workforce(site, tmp_path, "workers = 2\n" + site.minimal) as run:
+        challenges = Challenges(run.workforce)
         run.parent.challenges = lambda: challenges.shown
         assert set(await everywhere(run)) == {None}
         await challenges.present(CHAT)
@@ -150,7 +150,7 @@ async def test_every_worker_answers_those_that_come_later_too(site: Site, tmp_pa
         assert len(set(shown)) == 2  # each worker has its own key
         assert all(one is not None and CHAT.digest in one for one in shown)
         before = run.pids
-        for worker in run.fleet.workers:
+        for worker in run.workforce.workers:
             worker.kill()
         await until_seen(lambda: len(run.pids) == 2 and not set(before) & set(run.pids))
         await run.settled()

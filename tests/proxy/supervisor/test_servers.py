@@ -17,8 +17,8 @@ from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.servers import Servers
 from proxy.upstream.health.checks import HealthCheck
 from tests.configurations import MINIMAL_LISTENER, Site
-from tests.fleets import RunningFleet, edition_of, fleet
 from tests.waiting import until, until_seen
+from tests.workforces import RunningWorkforce, edition_of, workforce
 
 # Nobody has to listen there: this is about what workers are told, not about requests.
 SILENT = "http://127.0.0.1:1"
@@ -62,13 +62,13 @@ async def backend() -> AsyncIterator[Backend]:
 class Case:
     """The servers of `chat`, and workers that are told about them."""
 
-    def __init__(self, run: RunningFleet, edition: Edition) -> None:
+    def __init__(self, run: RunningWorkforce, edition: Edition) -> None:
         loop = asyncio.get_running_loop()
         self.run = run
         self.edition = edition
         self.tasks = Tasks(loop, run.errors.append)
         self.lines: list[str] = []
-        self.servers = Servers(loop, self.tasks, run.fleet, self.tell)
+        self.servers = Servers(loop, self.tasks, run.workforce, self.tell)
         run.parent.verdicts = self.servers.verdicts
         self.follow(())
 
@@ -88,7 +88,7 @@ class Case:
 
     async def states(self) -> list[dict[str, str]]:
         """The servers as each worker sees them."""
-        workers = await self.run.fleet.scrape(10)
+        workers = await self.run.workforce.scrape(10)
         return [{row["server"]: row["state"] for row in one.last.servers} for one in workers if one.last is not None]
 
     async def becomes(self, url: str, state: str) -> None:
@@ -98,7 +98,7 @@ class Case:
 
     async def replace_worker(self) -> None:
         """Lose a worker, and wait for the one that comes in its place."""
-        victim = self.run.fleet.workers[0]
+        victim = self.run.workforce.workers[0]
         os.kill(victim.pid, signal.SIGKILL)
         await victim.gone.wait()
         await self.run.settled()
@@ -113,7 +113,7 @@ async def case(site: Site, tmp_path: Path, *urls: str) -> AsyncIterator[Case]:
         f"[upstream.chat]\nservers = [{servers}]\n[upstream.chat.health]\npath = '/'\nrise = 1\nfall = 1\n"
         "[[route]]\nhost = 'chat.test'\nupstream = 'chat'\n"
     )
-    async with fleet(site, tmp_path, text) as run:
+    async with workforce(site, tmp_path, text) as run:
         made = Case(run, edition_of(site, text))
         try:
             yield made

@@ -18,8 +18,8 @@ from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.supervisor import Supervisor
 from proxy.supervisor.workers.sockets import ListeningSockets
 from tests.configurations import Site, listener
-from tests.fleets import REQUEST, edition_of, is_alive, refuses, short_name
 from tests.waiting import until_seen
+from tests.workforces import REQUEST, edition_of, is_alive, refuses, short_name
 
 
 class Running:
@@ -54,7 +54,7 @@ class Running:
 
     @property
     def pids(self) -> list[int]:
-        return [worker.pid for worker in self.supervisor.crew.fleet.workers]
+        return [worker.pid for worker in self.supervisor.crew.workforce.workers]
 
     def events(self, file: Path | None = None) -> list[dict[str, Any]]:
         return [entry for entry in map(json.loads, (file or self.log).read_text().splitlines()) if "event" in entry]
@@ -225,7 +225,7 @@ async def test_old_tickets_survive_one_rotation_and_not_two_in_both_workers(site
         assert await run.resumes(second) == {True}
 
         # a worker that comes later has the same secrets
-        victim = run.supervisor.crew.fleet.workers[0]
+        victim = run.supervisor.crew.workforce.workers[0]
         os.kill(victim.pid, signal.SIGKILL)
         await victim.gone.wait()
         await until_seen(lambda: len(run.pids) == 2)
@@ -233,7 +233,7 @@ async def test_old_tickets_survive_one_rotation_and_not_two_in_both_workers(site
 
         # one that fails changes nothing: it is the deadline that says no, as a worker does not answer
         run.supervisor.served.edition.loaded.config.__dict__["reload_seconds"] = 0.2
-        stopped = run.supervisor.crew.fleet.workers[1]
+        stopped = run.supervisor.crew.workforce.workers[1]
         os.kill(stopped.pid, signal.SIGSTOP)
         assert not await run.supervisor.tickets.rotate()
         os.kill(stopped.pid, signal.SIGCONT)
@@ -305,7 +305,7 @@ async def test_second_signal_does_not_wait(site: Site, tmp_path: Path, first: in
         began = asyncio.get_running_loop().time()
         os.kill(os.getpid(), first)
         os.kill(os.getpid(), signal.SIGTERM)
-        await until_seen(lambda: not run.supervisor.crew.fleet.workers)
+        await until_seen(lambda: not run.supervisor.crew.workforce.workers)
         assert asyncio.get_running_loop().time() - began < 10
         writer.transport.abort()
 

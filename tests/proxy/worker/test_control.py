@@ -54,9 +54,9 @@ from proxy.tls.openssl import libssl
 from proxy.worker.control import WorkerControl
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.fakes_signing import SilentParent
-from tests.fleets import REQUEST, edition_of
 from tests.silent_files import silence
 from tests.waiting import until, until_seen
+from tests.workforces import REQUEST, edition_of
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 class Parent:
-    """Asks as the fleet does: with copies of descriptors, which are the worker's."""
+    """Asks as the workforce does: with copies of descriptors, which are the worker's."""
 
     def __init__(self, site: Site, directory: Path) -> None:
         self.site, self.directory = site, directory

@@ -25,9 +25,9 @@ from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.worker.entry import _read
 from tests.configurations import Site
-from tests.fleets import edition_of, is_alive
 from tests.programs import plexigate_listeners, program
 from tests.waiting import until_seen
+from tests.workforces import edition_of, is_alive
 
 
 @pytest.fixture(scope="module")

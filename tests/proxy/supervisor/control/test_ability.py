@@ -86,12 +86,12 @@ class TestWorkers:
     async def test_one_that_is_stopped_is_named_at_once_and_keeps_its_row(self, site: Site, tmp_path: Path) -> None:
         reason = "worker 1 does not answer: others accept in its place"
         async with running(site, tmp_path) as run:
-            stuck, fleet = run.workers[1], run.supervisor.crew.fleet
+            stuck, workforce = run.workers[1], run.supervisor.crew.workforce
             async with stopped(stuck.pid):
                 assert told(await run.control.ability.readiness()) == [reason]
-                await until_seen(lambda: fleet._pulse.stuck == {stuck})
+                await until_seen(lambda: workforce._pulse.stuck == {stuck})
                 async with asyncio.timeout(30):
-                    answered = await fleet.ask_all(TellServers(), 90.0)
+                    answered = await workforce.ask_all(TellServers(), 90.0)
                 assert answered[stuck] is None, "it is not asked any more"
                 document = status(await run.control.figures.scrape())
                 assert document["readiness"]["ready"] is False

@@ -17,7 +17,7 @@ from proxy.supervisor.supervisor import Supervisor
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import ListeningSockets
 from tests.configurations import Site, limits, listener
-from tests.fleets import REQUEST, edition_of, short_name
+from tests.workforces import REQUEST, edition_of, short_name
 
 SERVER = "http://127.0.0.1:1"
 
@@ -43,7 +43,7 @@ class Running:
 
     @property
     def workers(self) -> list[WorkerProcess]:
-        return self.supervisor.crew.fleet.workers
+        return self.supervisor.crew.workforce.workers
 
     async def visit(self) -> None:
         """Have one request answered."""

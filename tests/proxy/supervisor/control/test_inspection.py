@@ -13,9 +13,9 @@ from proxy.supervisor.control.inspection import WorkerKeyTrial, connected_pair
 from proxy.supervisor.editions.issued import as_material
 from proxy.supervisor.editions.served_edition import ServedEdition
 from tests.configurations import Site
-from tests.fleets import edition_of
 from tests.parts import differences
 from tests.serving_rotations import serving
+from tests.workforces import edition_of
 
 
 async def test_each_kind_of_credential_is_looked_at(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ class Worker:
         self.slot, self.pid = slot, 100 + slot
 
 
-class Fleet:
+class Workforce:
     """Two workers, one of which does not answer."""
 
     async def ask_all(self, question: TryKey, seconds: float) -> dict[Worker, KeyTried | None]:
@@ -66,8 +66,8 @@ class Fleet:
 
 
 async def test_a_silent_worker_is_listed_without_an_answer(site: Site) -> None:
-    fleet: Any = Fleet()
-    trial = WorkerKeyTrial(asyncio.get_running_loop(), ServedEdition(edition_of(site, site.minimal)), fleet)
+    workforce: Any = Workforce()
+    trial = WorkerKeyTrial(asyncio.get_running_loop(), ServedEdition(edition_of(site, site.minimal)), workforce)
     told = await trial.of(parse("pkcs11:token=plexi;object=chat"))
     assert list(differences(told, KeyTrialDocument)) == []
     assert told == {

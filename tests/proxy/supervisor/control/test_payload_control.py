@@ -15,8 +15,8 @@ from proxy.supervisor.control.payload_control import SupervisorPayload
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
 from tests.configurations import Site
 from tests.fakes_payload import FakeParent, sealed_edition
-from tests.fleets import NOW
 from tests.parts import differences
+from tests.workforces import NOW
 
 
 @dataclass

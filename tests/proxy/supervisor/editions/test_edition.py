@@ -20,7 +20,7 @@ from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from proxy.tls.openssl.tickets import TicketSecrets
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site
-from tests.fleets import NOW, SECRETS, edition_of
+from tests.workforces import NOW, SECRETS, edition_of
 
 ROTATED = SECRETS.rotated(b"\x01" * 32)
 

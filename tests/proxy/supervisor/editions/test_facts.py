@@ -12,7 +12,7 @@ from proxy.supervisor.editions.edition import read_edition
 from proxy.supervisor.editions.facts import gathered, refusals_in
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.configurations import Site
-from tests.fleets import NOW
+from tests.workforces import NOW
 
 
 def problem(key: str, found: str = "x") -> Problem:

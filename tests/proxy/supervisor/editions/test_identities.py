@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.client_authorities import ClientAuthority
 from tests.configurations import Site
-from tests.fleets import edition_of
+from tests.workforces import edition_of
 
 
 def test_a_certificate_is_known_by_its_file_and_not_as_issued(site: Site) -> None:

@@ -16,8 +16,8 @@ from proxy.supervisor.editions.facts import gathered
 from proxy.supervisor.editions.judge import judge
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site
-from tests.fleets import NOW, edition_of
 from tests.ports import lasting_port
+from tests.workforces import NOW, edition_of
 
 
 def told(problems: tuple[Problem, ...]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from proxy.supervisor.editions.served_edition import ServedEdition
 from tests.configurations import Site
-from tests.fleets import edition_of
+from tests.workforces import edition_of
 
 
 def test_numbers_go_on_from_the_first_edition_and_are_not_given_twice(site: Site) -> None:

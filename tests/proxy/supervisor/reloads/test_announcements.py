@@ -9,7 +9,7 @@ from proxy.observe.events.event import Event
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.announcements import Announcements
 from tests.configurations import Site
-from tests.fleets import edition_of
+from tests.workforces import edition_of
 
 PROBLEMS = [Problem("f", "a", "x", "y"), Problem("f", "b", "x", "y", Severity.WARNING)]
 

@@ -17,8 +17,8 @@ from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.announcements import Announcements
 from proxy.supervisor.reloads.changeover import Changeover, ChangingParts, Standstill
 from tests.configurations import Site, listener
-from tests.fleets import edition_of
 from tests.waiting import until
+from tests.workforces import edition_of
 
 PROBLEM = Problem("f", "a", "x", "y")
 WARNING = Problem("f", "listener.public", "x", "y", Severity.WARNING)
@@ -97,7 +97,7 @@ class Log:
 
 
 class Workers:
-    """A fleet whose workers can do everything."""
+    """A workforce whose workers can do everything."""
 
     slots_with_sockets = 0
 

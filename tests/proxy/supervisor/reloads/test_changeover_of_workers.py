@@ -16,19 +16,19 @@ from proxy.processes.messages.questions import Abort
 from proxy.supervisor.reloads.refusals import NotReady
 from proxy.supervisor.workers.timeouts import WorkerTimeouts
 from tests.configurations import Site, listener
-from tests.fleets import RunningFleet, edition_of, fleet, is_alive, refuses
 from tests.ports import lasting_port
 from tests.serving_rotations import serving, shown_by_both
 from tests.waiting import until_seen
+from tests.workforces import RunningWorkforce, edition_of, is_alive, refuses, workforce
 
 
 def two_workers(site: Site) -> str:
     return 'workers = 2\nreload_timeout = "20s"\n' + site.minimal
 
 
-async def refused(run: RunningFleet, site: Site, text: str) -> str:
-    """Why an edition cannot be served by; nobody else holds the fleet."""
-    async with run.fleet.editing:
+async def refused(run: RunningWorkforce, site: Site, text: str) -> str:
+    """Why an edition cannot be served by; nobody else holds the workforce."""
+    async with run.workforce.editing:
         with pytest.raises(ConfigError) as caught:
             await run.changeover.prepare(edition_of(site, text, 2))
     (problem,) = (one for one in caught.value.problems if one.is_error)
@@ -43,7 +43,7 @@ class TestFirst:
     ) -> None:
         text, asked = 'workers = 1\nreload_timeout = "4s"\n' + site.minimal, list[bool]()
         patience = WorkerTimeouts(given_up=3_600.0)  # a first worker has no pulse yet
-        async with fleet(site, tmp_path, text, patience) as run, run.fleet.editing:
+        async with workforce(site, tmp_path, text, patience) as run, run.workforce.editing:
             (pid,) = run.pids
 
             def leave_module(_: object) -> bool:
@@ -67,10 +67,10 @@ class TestFirst:
 
 class TestTogether:
     async def test_everybody_or_nobody(self, site: Site, tmp_path: Path) -> None:
-        """One fleet for all of it: each refusal leaves what was before."""
+        """One workforce for all of it: each refusal leaves what was before."""
         port = lasting_port()
         both = two_workers(site) + listener("second", bind=f"127.0.0.1:{port}")
-        async with fleet(site, tmp_path, two_workers(site)) as run:
+        async with workforce(site, tmp_path, two_workers(site)) as run:
             pids, before = run.pids, [one.by_slot for one in run.parent.bound]
 
             async def nothing_has_changed() -> None:
@@ -106,7 +106,7 @@ class TestTogether:
             found = await refused(run, site, both.replace("20s", "300ms"))
             assert "a worker that was not ready after 0.3 s" in found
             os.kill(pids[0], signal.SIGCONT)
-            await until_seen(lambda: not run.fleet._pulse.stuck)
+            await until_seen(lambda: not run.workforce._pulse.stuck)
             await run.settled()
             await nothing_has_changed()
 
@@ -123,15 +123,15 @@ class TestTogether:
         when it continues."""
         patience = WorkerTimeouts(stuck=0.3, given_up=1.0, ping=0.05)
         loop = asyncio.get_running_loop()
-        async with fleet(site, tmp_path, two_workers(site), patience) as run:
-            stopped, other = run.fleet.workers
+        async with workforce(site, tmp_path, two_workers(site), patience) as run:
+            stopped, other = run.workforce.workers
             os.kill(stopped.pid, signal.SIGSTOP)
             if is_known:
-                await until_seen(lambda: run.fleet.able(2) == [other])
+                await until_seen(lambda: run.workforce.able(2) == [other])
             began = loop.time()
             await run.use(edition_of(site, two_workers(site), 2))
             assert loop.time() - began < 10, "not the 20 s of reload_timeout"
-            assert run.fleet.workers[1] is other
+            assert run.workforce.workers[1] is other
             assert run.pids[0] != stopped.pid
             assert run.parent.events[-1] == {"event": "worker_given_up", "slot": 0, "pid": stopped.pid}
             await run.settled()
@@ -139,23 +139,25 @@ class TestTogether:
             os.kill(stopped.pid, signal.SIGCONT)
             await stopped.gone.wait()
             assert stopped.exit_status == 0, "it drained"
-            assert run.fleet._pulse.stuck == set()
+            assert run.workforce._pulse.stuck == set()
 
     async def test_one_that_is_stopped_stays_where_the_others_refuse(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, two_workers(site), WorkerTimeouts(stuck=0.2, given_up=0.4, ping=0.05)) as run:
+        async with workforce(
+            site, tmp_path, two_workers(site), WorkerTimeouts(stuck=0.2, given_up=0.4, ping=0.05)
+        ) as run:
             pids = run.pids
             os.kill(pids[0], signal.SIGSTOP)
-            await until_seen(lambda: len(run.fleet.able(2)) == 1)
+            await until_seen(lambda: len(run.workforce.able(2)) == 1)
             wrong = two_workers(site).replace("[listener.public]", '[listener.public]\ngroups = ["nonsense"]')
             assert "listener.public.groups" in await refused(run, site, wrong)
             assert run.pids == pids
             os.kill(pids[0], signal.SIGCONT)
-            await until_seen(lambda: not run.fleet._pulse.stuck)
+            await until_seen(lambda: not run.workforce._pulse.stuck)
             await run.settled()
 
     async def test_worker_that_is_lost_while_it_prepares(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, two_workers(site)) as run:
-            first = run.fleet.workers[0]
+        async with workforce(site, tmp_path, two_workers(site)) as run:
+            first = run.workforce.workers[0]
             os.kill(first.pid, signal.SIGSTOP)
             reloading = asyncio.get_running_loop().create_task(refused(run, site, two_workers(site)))
             await until_seen(lambda: first.channel._waiting)
@@ -167,9 +169,9 @@ class TestTogether:
                 pass
 
     async def test_abandoned_one_leaves_neither_sockets_nor_workers(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, "workers = 1\n" + site.minimal) as run:
+        async with workforce(site, tmp_path, "workers = 1\n" + site.minimal) as run:
             more = "workers = 2\n" + listener("second") + site.minimal
-            async with run.fleet.editing:
+            async with run.workforce.editing:
                 prepared = await run.changeover.prepare(edition_of(site, more, 2))
                 (joined,) = prepared.joined
                 ((made,),) = [prepared.sockets.made["second[0] 127.0.0.1:0"][:1]]
@@ -181,7 +183,7 @@ class TestTogether:
             (await run.connect()).close()
 
     async def test_listener_that_is_removed_is_given_back(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, "workers = 1\n" + site.minimal + listener("second")) as run:
+        async with workforce(site, tmp_path, "workers = 1\n" + site.minimal + listener("second")) as run:
             ports = {one.listener: one.by_slot[0].getsockname()[1] for one in run.parent.bound}
             await run.use(edition_of(site, "workers = 1\n" + site.minimal, 2))
             assert refuses(ports["second"])
@@ -193,22 +195,22 @@ class TestTogether:
         def no_room(*_arguments: object, **_settings: object) -> None:
             raise OSError(11, "Resource temporarily unavailable")
 
-        async with fleet(site, tmp_path, "") as run:
+        async with workforce(site, tmp_path, "") as run:
             monkeypatch.setattr("subprocess.Popen", no_room)
             found = await refused(run, site, site.minimal)
             assert "no room for another process: Resource temporarily unavailable" in found
 
     async def test_worker_of_another_version_asks_for_a_restart(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, "workers = 1\n" + site.minimal) as run:
+        async with workforce(site, tmp_path, "workers = 1\n" + site.minimal) as run:
             run.parent.version = "0-of-yesterday"
             found = await refused(run, site, "workers = 2\n" + site.minimal)
             assert "a worker of another version: the new worker speaks version" in found
             assert found.endswith("; allowed: a restart of Plexigate")
 
     async def test_commit_that_a_worker_refuses_replaces_it(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, "workers = 1\n" + site.minimal) as run:
-            (worker,) = run.fleet.workers
-            async with run.fleet.editing:
+        async with workforce(site, tmp_path, "workers = 1\n" + site.minimal) as run:
+            (worker,) = run.workforce.workers
+            async with run.workforce.editing:
                 prepared = await run.changeover.prepare(edition_of(site, "workers = 1\n" + site.minimal, 2))
                 await worker.ask(Abort())
                 await run.changeover.commit(prepared)

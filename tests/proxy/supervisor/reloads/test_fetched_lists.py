@@ -15,9 +15,9 @@ from proxy.supervisor.reloads.fetched_lists import FetchedLists
 from tests.certificates import DAY
 from tests.client_authorities import ClientAuthority
 from tests.configurations import Site
-from tests.fleets import NOW, edition_of
 from tests.proxy.supervisor.reloads.test_changeover import RENEWED, Case
 from tests.web_documents import WebDocuments, web_documents
+from tests.workforces import NOW, edition_of
 
 ROOT = ClientAuthority("Root")
 REFRESH = 3_600.0

@@ -3,7 +3,7 @@
 from proxy.supervisor.reloads.refusals import changes_between, restart_problems
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import MINIMAL_REST, Site, listener
-from tests.fleets import edition_of
+from tests.workforces import edition_of
 
 
 def test_new_content_of_a_file_is_one(site: Site) -> None:

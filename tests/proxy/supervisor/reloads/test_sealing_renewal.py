@@ -20,8 +20,8 @@ from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.sealing_renewal import LOOK_SECONDS, SealingRenewal
 from proxy.supervisor.secrets.safe import TICKETS_FILE, Safe, now_in_utc
 from tests.configurations import Site
-from tests.fleets import edition_of
 from tests.waiting import until
+from tests.workforces import edition_of
 
 DAY = timedelta(days=1)
 
@@ -105,7 +105,7 @@ async def test_what_is_due_is_renewed_and_told_once(case: Case) -> None:
     (told,) = case.told
     assert told["event"] == "sealing_renewed"
     assert told["done"] == [
-        "rotated the keys for acme, backup, credentials, fleet, payload, tickets",
+        "rotated the keys for acme, backup, credentials, workforce, payload, tickets",
         "sealed 1 file again",
     ]
     assert case.tickets.read_bytes() != before

@@ -12,10 +12,10 @@ from proxy.observe.events.event import Event
 from proxy.supervisor.editions.edition import Edition, StillShut, read_edition, reread_edition
 from proxy.supervisor.reloads.unsealing import Unsealing
 from proxy.supervisor.secrets.safe import Safe
-from tests.fleets import SECRETS
 from tests.proxy.supervisor.reloads.test_changeover import RENEWED, Case
 from tests.rotations import Rotations, Time, configuration
 from tests.waiting import until_seen
+from tests.workforces import SECRETS
 
 
 class SealedAway:

@@ -8,8 +8,8 @@ import pytest
 from proxy.net.tasks import Tasks
 from proxy.supervisor.reloads.watching import Watching
 from tests.configurations import Site
-from tests.fleets import edition_of
 from tests.waiting import until_seen
+from tests.workforces import edition_of
 
 
 class Case:

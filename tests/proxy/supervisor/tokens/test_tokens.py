@@ -46,7 +46,7 @@ class OneWorker:
 
 @dataclass
 class Workers:
-    """Stands for a fleet: remembers what its workers are told, and who is replaced."""
+    """Stands for a workforce: remembers what its workers are told, and who is replaced."""
 
     workers: list[OneWorker] = field(default_factory=lambda: [OneWorker(0, 4_000), OneWorker(1, 4_001)])
     told: list[PinVerdict | TokenLookedAt] = field(default_factory=list)
@@ -64,15 +64,15 @@ class Workers:
 class Parent:
     """Tokens of a parent with two workers."""
 
-    fleet: Workers
+    workforce: Workers
     tokens: ParentTokens
     events: list[dict[str, Any]]
 
     def breaker(self, slot: int, token: str, state: BreakerState) -> None:
-        self.tokens.breaker_changed(self.fleet.workers[slot], token, state)
+        self.tokens.breaker_changed(self.workforce.workers[slot], token, state)
 
     def keys(self, slot: int, token: str, *missing: str) -> None:
-        self.tokens.keys_missing(self.fleet.workers[slot], token, frozenset(missing))
+        self.tokens.keys_missing(self.workforce.workers[slot], token, frozenset(missing))
 
     def follow(
         self, use: TokenUse, finding: ProbeFinding, identities: Mapping[str, frozenset[KeyPlace]] | None = None
@@ -84,10 +84,10 @@ class Parent:
 @pytest.fixture
 async def parent(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parent]:
     monkeypatch.setattr("proxy.supervisor.tokens.token_watch._KEPT_SECONDS", 0.01)
-    loop, fleet, errors = asyncio.get_running_loop(), Workers(), list[BaseException]()
+    loop, workforce, errors = asyncio.get_running_loop(), Workers(), list[BaseException]()
     tasks, events = Tasks(loop, errors.append), list[dict[str, Any]]()
-    tokens = ParentTokens(loop, tasks, fleet, lambda event: events.append(event.as_json()), lambda *_: None)
-    yield Parent(fleet, tokens, events)
+    tokens = ParentTokens(loop, tasks, workforce, lambda event: events.append(event.as_json()), lambda *_: None)
+    yield Parent(workforce, tokens, events)
     await tasks.cancel_all()
     tokens.close()
     assert errors == []
@@ -179,7 +179,7 @@ async def test_slots_that_do_not_answer_are_known_until_their_token_is_well(pare
     ):
         parent.tokens.found(watch, finding, Condition.WELL)
         assert parent.tokens.silent_slots == silent
-    await until_seen(lambda: TokenLookedAt("plexi", ok=True, silent_slots=(7,)) in parent.fleet.told)
+    await until_seen(lambda: TokenLookedAt("plexi", ok=True, silent_slots=(7,)) in parent.workforce.told)
 
 
 async def test_workers_that_begin_are_told(parent: Parent, use: TokenUse) -> None:
@@ -217,10 +217,10 @@ async def test_all_workers_hear_of_probes_while_one_is_in_trouble(parent: Parent
     await asyncio.sleep(0)
     assert parent.tokens.scrape()[0].sessions == 0, "slowness is the worker's to judge"
     parent.breaker(0, "plexi", S.OPEN)
-    await until_seen(lambda: TokenLookedAt("plexi", ok=True) in parent.fleet.told)
+    await until_seen(lambda: TokenLookedAt("plexi", ok=True) in parent.workforce.told)
     parent.breaker(0, "plexi", S.CLOSED)
     await until_seen(lambda: parent.tokens.scrape()[0].sessions == 0)
-    assert parent.fleet.replaced == []
+    assert parent.workforce.replaced == []
 
 
 @pytest.mark.parametrize("state", [S.HALF_OPEN, S.PROVED])
@@ -231,10 +231,10 @@ async def test_a_worker_that_looks_or_has_a_good_probe_has_the_parent_look_too(
     parent.follow(use, WELL)
     with control.failing(CKR_DEVICE_ERROR, "C_Login"):
         parent.breaker(0, "plexi", S.OPEN)
-        await until_seen(lambda: TokenLookedAt("plexi", ok=False) in parent.fleet.told)
+        await until_seen(lambda: TokenLookedAt("plexi", ok=False) in parent.workforce.told)
     parent.breaker(0, "plexi", state)
     async with asyncio.timeout(20):
-        await until_seen(lambda: TokenLookedAt("plexi", ok=True) in parent.fleet.told)
+        await until_seen(lambda: TokenLookedAt("plexi", ok=True) in parent.workforce.told)
 
 
 async def test_a_worker_that_stays_in_trouble_is_replaced_where_an_identity_depends_on_it(
@@ -244,11 +244,11 @@ async def test_a_worker_that_stays_in_trouble_is_replaced_where_an_identity_depe
     parent.breaker(0, "plexi", S.OPEN)
     parent.breaker(1, "plexi", S.OPEN)
     parent.breaker(1, "plexi", S.HALF_OPEN)  # its probe takes a while
-    await until_seen(lambda: len(parent.fleet.replaced) > 0)
-    assert parent.fleet.replaced == [4_000]
+    await until_seen(lambda: len(parent.workforce.replaced) > 0)
+    assert parent.workforce.replaced == [4_000]
     parent.breaker(1, "plexi", S.CLOSED)
     assert [event["event"] for event in parent.events if event["event"] == "worker_blind"] == ["worker_blind"]
-    parent.tokens.worker_gone(parent.fleet.workers[0])
+    parent.tokens.worker_gone(parent.workforce.workers[0])
     await until_seen(lambda: parent.tokens.scrape()[0].sessions == 0)
 
 
@@ -258,9 +258,9 @@ async def test_a_worker_that_stays_in_trouble_is_kept_while_another_token_signs(
     await until_seen(
         lambda: [one.get("replaced") for one in parent.events if one["event"] == "worker_blind"] == [False]
     )
-    assert parent.fleet.replaced == []
+    assert parent.workforce.replaced == []
     parent.breaker(0, "spare", S.OPEN)
-    await until_seen(lambda: parent.fleet.replaced == [4_000])
+    await until_seen(lambda: parent.workforce.replaced == [4_000])
     parent.breaker(0, "plexi", S.CLOSED)
     await until_seen(lambda: parent.tokens.scrape()[0].sessions == 0)
 
@@ -272,8 +272,8 @@ async def test_one_worker_that_was_refused_stops_all_until_the_parent_knows(
     parent.breaker(0, "plexi", S.STOPPED)
     parent.breaker(1, "plexi", S.STOPPED)
     async with asyncio.timeout(20):
-        await until_seen(lambda: PinVerdict("plexi", is_refused=False) in parent.fleet.told)
-    said = [one.is_refused for one in parent.fleet.told if isinstance(one, PinVerdict)]
+        await until_seen(lambda: PinVerdict("plexi", is_refused=False) in parent.workforce.told)
+    said = [one.is_refused for one in parent.workforce.told if isinstance(one, PinVerdict)]
     assert said == [True, False], "the PIN is right: it was somebody else who mistyped"
     assert control.calls("C_Login") == 1
 
@@ -290,9 +290,9 @@ async def test_ready_while_every_identity_has_a_key_in_every_worker(parent: Pare
     for state in (S.HALF_OPEN, S.PROVED, S.STOPPED):
         parent.breaker(1, "spare", state)
         assert parent.tokens.why_not_ready(CHAT) is not None
-    parent.tokens.worker_gone(parent.fleet.workers[1])
+    parent.tokens.worker_gone(parent.workforce.workers[1])
     assert parent.tokens.why_not_ready(CHAT) is None
-    parent.fleet.workers[0].is_retiring = True
+    parent.workforce.workers[0].is_retiring = True
     for token in ("plexi", "spare"):
         parent.breaker(0, token, S.OPEN)
     assert parent.tokens.why_not_ready(CHAT) is None, "it takes no clients any more"

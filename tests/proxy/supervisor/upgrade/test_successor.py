@@ -14,8 +14,8 @@ from config.values.problems import Problem, Severity
 from proxy.supervisor.upgrade.program import StartCommand
 from proxy.supervisor.upgrade.successor import Successor, UpgradeAbandoned
 from tests.descriptors import open_descriptors
-from tests.fleets import is_alive
 from tests.upgrades import GREETS, script, speaker
+from tests.workforces import is_alive
 
 SECONDS = 20.0
 

@@ -19,11 +19,11 @@ from proxy.supervisor.upgrade.program import StartCommand
 from proxy.supervisor.upgrade.replaceable import Replaceable, this_process
 from proxy.supervisor.upgrade.upgrading import UpgradeTimes, Upgrading
 from tests.configurations import Site
-from tests.fleets import is_alive
 from tests.parts import differences
 from tests.proxy.supervisor.test_supervisor import Running, running, workers
 from tests.upgrades import GREETS, IS_READY, KEPT, SERVES, script, speaker
 from tests.waiting import until_seen
+from tests.workforces import is_alive
 
 SHORT = UpgradeTimes(whole=20.0, serving=0.5, proof=0.3, ping=0.05, answer=0.5, end=5.0)
 REFUSES = 'say("refused", reason="so", problems=[{"file": "f", "key": "k", "found": "x", "allowed": "y", "severity": "error", "line": 1, "column": 1}])\n'
@@ -189,7 +189,7 @@ async def test_a_rotation_under_way_is_waited_for(site: Site, tmp_path: Path) ->
 async def test_a_reload_under_way_is_waited_for_but_not_for_ever(site: Site, tmp_path: Path) -> None:
     async with running(site, tmp_path, workers(site, 1)) as run:
         upgrading, doors = enabled(run, speaker(tmp_path, "new", "sys.exit(3)"))
-        await run.supervisor.crew.fleet.editing.acquire()
+        await run.supervisor.crew.workforce.editing.acquire()
         steps = await steps_of(upgrading, 0.3)
         assert steps[-1]["reason"] == "a reload or the start of a worker has not ended, see the log"
         await accepts(run, doors)
@@ -197,7 +197,7 @@ async def test_a_reload_under_way_is_waited_for_but_not_for_ever(site: Site, tmp
         await until_seen(lambda: upgrading.why_nothing_changes)
         await upgrading.stop("a shutdown was requested")
         assert (await attempt)[-1]["reason"] == "a shutdown was requested"
-        run.supervisor.crew.fleet.editing.release()
+        run.supervisor.crew.workforce.editing.release()
 
 
 async def test_a_proxy_that_drains_begins_no_upgrade(site: Site, tmp_path: Path) -> None:

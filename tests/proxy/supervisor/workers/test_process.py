@@ -31,7 +31,7 @@ from proxy.supervisor.workers.process import WorkerProcess, worker_environment
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site
 from tests.descriptors import open_descriptors
-from tests.fleets import edition_of
+from tests.workforces import edition_of
 
 # A ping for the worker; this side takes its answer for another one, as a parent with other definitions does.
 UNLIKE: Any = make_dataclass("Ping", [], bases=(Question[WorkerFigures],), frozen=True)

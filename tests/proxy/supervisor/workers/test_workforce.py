@@ -21,11 +21,11 @@ from proxy.processes.messages.version import VERSION
 from proxy.supervisor.editions.edition import Edition, read_edition
 from proxy.supervisor.workers.timeouts import WorkerTimeouts
 from tests.configurations import Site, limits
-from tests.fleets import NOW, SECRETS, NoTokens, edition_of, fleet, is_alive
 from tests.hsm.shim import build_shim
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SOFTHSM, SoftHsm
 from tests.waiting import until_seen
+from tests.workforces import NOW, SECRETS, NoTokens, edition_of, is_alive, workforce
 
 
 def workers(site: Site, count: int, **values: str) -> str:
@@ -66,24 +66,24 @@ class Missing:
 
 class TestJoining:
     async def test_worker_that_cannot_prepare_leaves_nobody(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, "") as run:
+        async with workforce(site, tmp_path, "") as run:
             before = children()
             broken = site.minimal.replace("[listener.public]\n", '[listener.public]\ngroups = ["nonsense"]\n')
             with pytest.raises(QuestionRefused) as caught:
-                await run.fleet.join(edition := edition_of(site, broken), [0, 1])
+                await run.workforce.join(edition := edition_of(site, broken), [0, 1])
             assert isinstance(caught.value.reason, ConfigurationRefused)
             (problem,) = caught.value.reason.problems
             line = edition.content[: edition.content.index(b"groups = ")].count(b"\n") + 1
             assert (problem.key, problem.line) == ("listener.public.groups", line), "the worker has no text of the file"
-            assert run.fleet.workers == []
+            assert run.workforce.workers == []
             assert children() == before
 
     async def test_nobody_serves_before_the_commit(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, "") as run:
+        async with workforce(site, tmp_path, "") as run:
             edition = edition_of(site, workers(site, 1))
-            async with run.fleet.editing:
+            async with run.workforce.editing:
                 prepared = await run.changeover.prepare(edition)
-                assert run.fleet.workers == []
+                assert run.workforce.workers == []
                 assert list(run.parent.bound) == []
                 await run.changeover.commit(prepared)
             assert len(run.pids) == 1
@@ -104,35 +104,35 @@ class TestMissedTokens:
         missing.elsewhere.shim.close()
 
     async def test_one_that_misses_a_token_is_started_once_more(self, missing: Missing, tmp_path: Path) -> None:
-        async with fleet(missing.hsm_site, tmp_path, "") as run:
+        async with workforce(missing.hsm_site, tmp_path, "") as run:
             run.parent.tokens = SeesAll()
             run.parent.when_told = lambda event: missing.appears() if event["event"] == "worker_blind" else None
-            async with run.fleet.editing:
-                joined, (answer,) = await run.fleet.join(missing.edition(), [0])
+            async with run.workforce.editing:
+                joined, (answer,) = await run.workforce.join(missing.edition(), [0])
             assert run.parent.told == ["worker_blind"]
             assert [worker.slot for worker in joined] == [0]
             assert joined[0].pid != run.parent.events[0]["pid"]
             assert answer.blind == ()
-            await run.fleet._dismiss(joined)
+            await run.workforce._dismiss(joined)
 
     async def test_one_that_misses_it_again_serves_what_it_can(self, missing: Missing, tmp_path: Path) -> None:
-        async with fleet(missing.hsm_site, tmp_path, "") as run:
+        async with workforce(missing.hsm_site, tmp_path, "") as run:
             run.parent.tokens = SeesAll()
-            async with run.fleet.editing:
-                joined, answers = await run.fleet.join(missing.edition(), [0, 1])
+            async with run.workforce.editing:
+                joined, answers = await run.workforce.join(missing.edition(), [0, 1])
             assert [event["token"] for event in run.parent.events] == ["plexi"] * 2
             assert sorted(worker.slot for worker in joined) == [0, 1]
             assert [answer.blind for answer in answers] == [("plexi",)] * 2
-            await run.fleet._dismiss(joined)
+            await run.workforce._dismiss(joined)
 
 
 class TestLoss:
     async def test_killed_one_is_stood_in_for_at_once_and_replaced(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, workers(site, 2)) as run:
+        async with workforce(site, tmp_path, workers(site, 2)) as run:
             crowd = await run.crowd(24)
             names = {one.served_by for one in crowd}
             assert len(names) == 2
-            first, second = run.fleet.workers
+            first, second = run.workforce.workers
             os.kill(first.pid, signal.SIGKILL)
             await first.gone.wait()
             # as soon as the parent knows, new connections have somebody, though the next worker is
@@ -149,7 +149,7 @@ class TestLoss:
             after = await run.served_by()
             assert len(after) == 2
             assert stand_in < after
-            assert run.fleet.restarts == 1
+            assert run.workforce.restarts == 1
             assert run.parent.left == [(0, None)]
             assert run.parent.events == [
                 {"event": "worker_ended", "slot": 0, "pid": first.pid, "status": -signal.SIGKILL},
@@ -159,8 +159,8 @@ class TestLoss:
                 one.close()
 
     async def test_one_that_sends_what_no_worker_sends_is_replaced_and_named(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, workers(site, 1)) as run:
-            (first,) = run.fleet.workers
+        async with workforce(site, tmp_path, workers(site, 1)) as run:
+            (first,) = run.workforce.workers
             first.channel.give_up("descriptors")
             await first.gone.wait()
             await until_seen(lambda: run.pids)
@@ -172,8 +172,8 @@ class TestLoss:
     async def test_last_one_that_is_killed_leaves_clients_waiting_and_not_refused(
         self, site: Site, tmp_path: Path
     ) -> None:
-        async with fleet(site, tmp_path, workers(site, 1)) as run:
-            (before,) = run.fleet.workers
+        async with workforce(site, tmp_path, workers(site, 1)) as run:
+            (before,) = run.workforce.workers
             os.kill(before.pid, signal.SIGKILL)
             await before.gone.wait()
             connection = await run.connect()
@@ -181,9 +181,9 @@ class TestLoss:
             connection.close()
 
     async def test_silent_one_is_stood_in_for_until_it_answers(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, workers(site, 2)) as run:
+        async with workforce(site, tmp_path, workers(site, 2)) as run:
             both = await run.served_by()
-            stopped, other = run.fleet.workers
+            stopped, other = run.workforce.workers
             loop = asyncio.get_running_loop()
             os.kill(stopped.pid, signal.SIGSTOP)
             try:
@@ -201,7 +201,7 @@ class TestLoss:
             await until_seen(lambda: run.parent.told == ["worker_stuck", "worker_answers"])
             await run.settled()
             assert await run.served_by() == both
-            assert run.fleet.restarts == 0
+            assert run.workforce.restarts == 0
 
     async def test_one_that_stays_silent_gets_no_connections_and_is_replaced_in_time(
         self, site: Site, tmp_path: Path
@@ -209,13 +209,13 @@ class TestLoss:
         """Its own answer to where it accepts is not waited for: that took longer than a pause of
         the parent may."""
         patience = WorkerTimeouts(stuck=0.6, given_up=0.2, hopeless=2.0, ping=0.05)
-        async with fleet(site, tmp_path, workers(site, 2), patience) as run:
-            stopped, other = run.fleet.workers
+        async with workforce(site, tmp_path, workers(site, 2), patience) as run:
+            stopped, other = run.workforce.workers
             loop, slowest = asyncio.get_running_loop(), 0.0
             os.kill(stopped.pid, signal.SIGSTOP)
             stopped_at = loop.time()
-            assert await run.fleet.answering() == 1  # it is not known to be stuck yet
-            await until_seen(lambda: run.fleet._pulse.stuck == {stopped})
+            assert await run.workforce.answering() == 1  # it is not known to be stuck yet
+            await until_seen(lambda: run.workforce._pulse.stuck == {stopped})
             async with asyncio.timeout(10):
                 while stopped.is_alive:
                     began = loop.time()
@@ -238,13 +238,13 @@ class TestLoss:
             raise OSError(11, "Resource temporarily unavailable")
 
         patience = WorkerTimeouts(back_off=(0.0, 0.05, 0.1, 0.2))
-        async with fleet(site, tmp_path, workers(site, 1), patience) as run:
+        async with workforce(site, tmp_path, workers(site, 1), patience) as run:
             with monkeypatch.context() as patched:
                 patched.setattr(subprocess, "Popen", no_room)
-                run.fleet.workers[0].kill()
+                run.workforce.workers[0].kill()
                 await until_seen(lambda: len(attempts) == 6)
             await until_seen(lambda: run.parent.told[-1] == "worker_joined")
-            assert run.fleet.restarts == 1
+            assert run.workforce.restarts == 1
         pauses = [later - earlier for earlier, later in itertools.pairwise(attempts)]
         for pause, least in zip(pauses, (0.05, 0.1, 0.2, 0.2, 0.2), strict=True):
             assert pause >= least - 0.005
@@ -258,8 +258,8 @@ class TestOtherVersion:
 
     async def test_is_told_once_and_tried_again_without_a_back_off(self, site: Site, tmp_path: Path) -> None:
         patience = WorkerTimeouts(back_off=(0.0, 3_600.0), other_version=0.01)
-        async with fleet(site, tmp_path, workers(site, 2), patience) as run:
-            first, second = run.fleet.workers
+        async with workforce(site, tmp_path, workers(site, 2), patience) as run:
+            first, second = run.workforce.workers
             run.parent.version = "0-of-yesterday"
             first.kill()
             await until_seen(lambda: "worker_failed" in run.parent.told)
@@ -272,15 +272,15 @@ class TestOtherVersion:
                 f"the new worker speaks version {VERSION} of the messages, this process version 0-of-yesterday: "
                 "the files of Plexigate were replaced while it runs; restart it (systemctl restart plexigate)"
             )
-            assert second in run.fleet.workers
+            assert second in run.workforce.workers
             for one in crowd:
                 one.close()
 
 
 class TestReplacement:
     async def test_terminated_one_keeps_its_connections_until_they_end(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, workers(site, 1, drain_timeout="30s")) as run:
-            (before,) = run.fleet.workers
+        async with workforce(site, tmp_path, workers(site, 1, drain_timeout="30s")) as run:
+            (before,) = run.workforce.workers
             idle = await run.connect()
             busy = await run.connect()
             before_it = idle.served_by
@@ -310,11 +310,11 @@ class TestReplacement:
             assert run.parent.told == ["worker_joined"]
 
     async def test_surplus_is_drained_and_its_sockets_are_kept(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, workers(site, 2)) as run:
-            stays, goes = run.fleet.workers
+        async with workforce(site, tmp_path, workers(site, 2)) as run:
+            stays, goes = run.workforce.workers
             await run.use(edition_of(site, workers(site, 1), 2))
             assert run.pids == [stays.pid]
-            assert run.fleet.slots_with_sockets == 2
+            assert run.workforce.slots_with_sockets == 2
             while len(await run.served_by()) > 1:  # the one that goes accepts until it has heard of its drain
                 pass
             await goes.gone.wait()
@@ -322,22 +322,22 @@ class TestReplacement:
             await run.use(edition_of(site, workers(site, 2), 3))
             assert len(run.pids) == 2
             assert len(await run.served_by()) == 2
-            assert run.fleet.restarts == 0
+            assert run.workforce.restarts == 0
 
 
 class TestShortage:
     async def test_worker_without_room_for_sockets_is_offered_them_again(self, site: Site, tmp_path: Path) -> None:
         """One that is at its limit of descriptors must not lose the slot of a sibling by that."""
-        async with fleet(site, tmp_path, workers(site, 2), WorkerTimeouts(ping=0.05, back_off=(60.0,))) as run:
-            full, gone = run.fleet.workers
+        async with workforce(site, tmp_path, workers(site, 2), WorkerTimeouts(ping=0.05, back_off=(60.0,))) as run:
+            full, gone = run.workforce.workers
             limits = resource.prlimit(full.pid, resource.RLIMIT_NOFILE)
             resource.prlimit(full.pid, resource.RLIMIT_NOFILE, (1, limits[1]))
             gone.kill()
             await gone.gone.wait()
-            await until_seen(lambda: full not in run.fleet._acceptance._given)
-            assert run.fleet._acceptance.slots(full) == {full.slot}
+            await until_seen(lambda: full not in run.workforce._acceptance._given)
+            assert run.workforce._acceptance.slots(full) == {full.slot}
             resource.prlimit(full.pid, resource.RLIMIT_NOFILE, limits)
-            await until_seen(lambda: run.fleet._acceptance.slots(full) == {0, 1})
+            await until_seen(lambda: run.workforce._acceptance.slots(full) == {0, 1})
             assert len(await run.served_by()) == 1
             assert full.is_alive
 
@@ -347,14 +347,14 @@ class TestLettingGo:
         self, site: Site, tmp_path: Path
     ) -> None:
         before = children()
-        async with fleet(site, tmp_path, workers(site, 2)) as run:
-            pids, several, crowd = run.pids, run.fleet.workers, await run.crowd(8)
-            await run.fleet.let_go()
+        async with workforce(site, tmp_path, workers(site, 2)) as run:
+            pids, several, crowd = run.pids, run.workforce.workers, await run.crowd(8)
+            await run.workforce.let_go()
             for worker in several:
                 worker.channel.close()  # as when the parent has ended
             assert run.pids == []
             assert [slot for slot, last in run.parent.left if last is not None] == [0, 1]
-            await run.fleet.close()
+            await run.workforce.close()
             assert {await one.ask() for one in crowd} == {one.served_by for one in crowd}
             for one in crowd:
                 one.close()
@@ -364,47 +364,47 @@ class TestLettingGo:
 
     async def test_one_that_drains_already_goes_on(self, site: Site, tmp_path: Path) -> None:
         before = children()
-        async with fleet(site, tmp_path, workers(site, 1)) as run:
+        async with workforce(site, tmp_path, workers(site, 1)) as run:
             (old,), connection = run.pids, await run.connect()
-            await run.fleet.replace(run.fleet.workers[0])
+            await run.workforce.replace(run.workforce.workers[0])
             await asyncio.sleep(0)  # by then it was asked to drain
-            await run.fleet.let_go()
+            await run.workforce.let_go()
             assert is_alive(old)
             connection.close()
             await until_seen(lambda: children() <= before)
 
     async def test_one_that_is_silent_is_ended(self, site: Site, tmp_path: Path) -> None:
         before = children()
-        async with fleet(site, tmp_path, workers(site, 1), WorkerTimeouts(stuck=0.2, goodbye=0.2)) as run:
+        async with workforce(site, tmp_path, workers(site, 1), WorkerTimeouts(stuck=0.2, goodbye=0.2)) as run:
             (stopped,) = run.pids
             os.kill(stopped, signal.SIGSTOP)
-            await run.fleet.let_go()
+            await run.workforce.let_go()
             assert run.parent.left == [(0, None)]
             await until_seen(lambda: children() <= before)
 
 
 class TestTheEnd:
     async def test_everybody_is_drained_and_none_comes_after(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, workers(site, 2)) as run:
+        async with workforce(site, tmp_path, workers(site, 2)) as run:
             pids = run.pids
             os.kill(pids[0], signal.SIGTERM)  # as systemd does, which tells all processes of a service at once
-            await until_seen(lambda: run.fleet.editing.locked())
-            await run.fleet.end()
+            await until_seen(lambda: run.workforce.editing.locked())
+            await run.workforce.end()
             assert sorted(slot for slot, _ in run.parent.left) == [0, 1]
             assert all(last is not None for _, last in run.parent.left)
             assert not any(map(is_alive, pids))
-            await until_seen(lambda: not run.fleet.editing.locked())
+            await until_seen(lambda: not run.workforce.editing.locked())
             assert run.pids == []
-            assert run.fleet.restarts == 0
+            assert run.workforce.restarts == 0
 
     async def test_one_that_is_silent_holds_the_end_up_no_longer_than_told(self, site: Site, tmp_path: Path) -> None:
         patience = WorkerTimeouts(stuck=0.2, goodbye=0.2)
-        async with fleet(site, tmp_path, workers(site, 1, drain_timeout="1h"), patience) as run:
-            (stopped,) = run.fleet.workers
+        async with workforce(site, tmp_path, workers(site, 1, drain_timeout="1h"), patience) as run:
+            (stopped,) = run.workforce.workers
             os.kill(stopped.pid, signal.SIGSTOP)
-            ending = asyncio.get_running_loop().create_task(run.fleet.end())
+            ending = asyncio.get_running_loop().create_task(run.workforce.end())
             await asyncio.sleep(0)
-            await run.fleet.end_now()
+            await run.workforce.end_now()
             await ending
             assert run.parent.left == [(0, None)]
             assert stopped.exit_status == -signal.SIGKILL

@@ -1,10 +1,10 @@
-"""The workers, one for each slot. The fleet replaces them and tells each one where it accepts.
+"""The workers, one for each slot. The workforce replaces them and tells each one where it accepts.
 
 Theory of operation. A worker is spawned and asked to `begin`, to `prepare` and to `commit` the
 present edition; only then it takes its slot. When the set of accepting workers changes,
-`assignment` computes the slots of each. The fleet tells all workers what is added before it tells
-them what is taken away, so each socket always has a worker that accepts. Code that prepares and
-commits holds `editing`: a worker that joined during a reload would serve by the wrong edition.
+`assignment` computes the slots of each. The workforce tells all workers what is added before it
+tells them what is taken away, so each socket always has a worker that accepts. Code that prepares
+and commits holds `editing`: a worker that joined during a reload would serve by the wrong edition.
 """
 
 import asyncio
@@ -31,21 +31,21 @@ from proxy.processes.messages.wire import AnswerT
 from proxy.supervisor.workers.acceptance import Acceptance
 from proxy.supervisor.workers.asking import Asked, Preparation, QuestionOf, Refusals, answers, prepared, refusals
 from proxy.supervisor.workers.assignment import assignment
-from proxy.supervisor.workers.contracts import FleetOwner, Served, SlotHolder
+from proxy.supervisor.workers.contracts import Served, SlotHolder, WorkforceOwner
 from proxy.supervisor.workers.process import WorkerProcess, ended_at_once, gone
 from proxy.supervisor.workers.pulse import Pulse
 from proxy.supervisor.workers.restarts import Restarts
 from proxy.supervisor.workers.timeouts import WorkerTimeouts
 
 
-class Fleet:
+class Workforce:
     """All worker processes."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
-        owner: FleetOwner,
+        owner: WorkforceOwner,
         patience: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - it never changes
     ) -> None:
         self._loop = loop

@@ -35,10 +35,10 @@ from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.changeover import Changeover, ChangingParts
 from proxy.supervisor.verdicts import Verdicts
 from proxy.supervisor.workers.columns import Columns
-from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
 from proxy.supervisor.workers.timeouts import WorkerTimeouts
+from proxy.supervisor.workers.workforce import Workforce
 from proxy.tls.openssl.tickets import TicketSecrets
 from tests.configurations import Site
 from tests.hsm.site import HsmSite
@@ -80,7 +80,7 @@ class NoTokens:
 
 @dataclass
 class FleetParent:
-    """What a fleet needs of the parent around it; remembers what it was told."""
+    """What a workforce needs of the parent around it; remembers what it was told."""
 
     sockets: ListeningSockets
     log: int
@@ -151,7 +151,7 @@ class Connection:
 
 
 class Unmoved:
-    """The parts of a parent that follow an edition, and that a fleet alone does not have."""
+    """The parts of a parent that follow an edition, and that a workforce alone does not have."""
 
     number = 1
 
@@ -164,11 +164,11 @@ class Unmoved:
 
 
 @dataclass
-class RunningFleet:
-    """A fleet that serves."""
+class RunningWorkforce:
+    """A workforce that serves."""
 
     parent: FleetParent
-    fleet: Fleet
+    workforce: Workforce
     changeover: Changeover
     served: ServedEdition
     unmoved: "Unmoved"
@@ -205,41 +205,41 @@ class RunningFleet:
 
     async def use(self, edition: Edition) -> None:
         """Serve by an edition, as a start and a reload do."""
-        async with self.fleet.editing:
+        async with self.workforce.editing:
             await self.changeover.commit(await self.changeover.prepare(edition))
 
     async def settled(self, count: int = 2) -> None:
         """Wait until there are so many workers and each accepts on its own slot."""
         await until_seen(
             lambda: (
-                len(self.fleet.workers) == count
-                and not self.fleet._assigning.locked()
-                and all(self.fleet._acceptance.slots(one) == {one.slot} for one in self.fleet.workers)
+                len(self.workforce.workers) == count
+                and not self.workforce._assigning.locked()
+                and all(self.workforce._acceptance.slots(one) == {one.slot} for one in self.workforce.workers)
             )
         )
 
     @property
     def pids(self) -> list[int]:
         """The processes of the slots."""
-        return [worker.pid for worker in self.fleet.workers]
+        return [worker.pid for worker in self.workforce.workers]
 
 
 @asynccontextmanager
-async def fleet(
+async def workforce(
     site: Site | HsmSite, tmp_path: Path, text: str, patience: WorkerTimeouts | None = None
-) -> AsyncIterator[RunningFleet]:
-    """Run a fleet by a configuration; no process of it is left, whatever the test did."""
+) -> AsyncIterator[RunningWorkforce]:
+    """Run a workforce by a configuration; no process of it is left, whatever the test did."""
     loop = asyncio.get_running_loop()
     errors: list[BaseException] = []
     tasks = Tasks(loop, errors.append)
     parent = FleetParent(ListeningSockets(), os.open(tmp_path / "log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-    workers = Fleet(loop, tasks, parent, patience or WorkerTimeouts())
+    workers = Workforce(loop, tasks, parent, patience or WorkerTimeouts())
     unmoved: Any = Unmoved()
     served = ServedEdition(unmoved)
     rest = (unmoved,) * 5
     parts = ChangingParts(workers, parent.sockets, *rest, warn=lambda _: None, settle=unmoved, followed=unmoved)
     changeover = Changeover(loop, served, parts, unmoved)
-    running = RunningFleet(parent, workers, changeover, served, unmoved, site.authority.client_context(), errors)
+    running = RunningWorkforce(parent, workers, changeover, served, unmoved, site.authority.client_context(), errors)
     try:
         if text:
             assert isinstance(site, Site)
