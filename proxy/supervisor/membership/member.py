@@ -144,6 +144,7 @@ class Member:
         _ = self.key
         async with self._settling:
             await self._keep(replace(self.state, revision=1))
+            self.revision = 0
 
     # -- the store
 
@@ -159,9 +160,10 @@ class Member:
     async def _connected(self) -> None:
         """Raises `SharedAway`, `SealedFileUnusable` and `OSError`."""
         snapshot = await self.shared.read()
-        if snapshot.revision < self.state.revision:
+        seen = max(self.revision, self.state.revision)
+        if snapshot.revision < seen:
             raise SharedAway(
-                f"the store is at revision {snapshot.revision}, and was at {self.state.revision}: it has lost changes; "
+                f"the store is at revision {snapshot.revision}, and was at {seen}: it has lost changes; "
                 "if it was restored from a backup, run plexigate fleet accept-restore"
             )
         self._require_clock(snapshot.now)

@@ -237,6 +237,21 @@ async def test_a_store_that_lost_changes_is_used_when_an_operator_says_so(world:
     assert again.tickets.plan == node.tickets.plan
 
 
+async def test_a_running_node_refuses_a_store_that_lost_changes_of_which_it_only_heard(world: World) -> None:
+    async with pair(world) as (one, two):
+        snapshot = dict(world.store.entries), world.store.revision
+        world.store.write({"invitations/x": b"{}"})
+        await until_seen(lambda: all(node.member.revision > snapshot[1] for node in (one, two)))
+        world.store.fail("away")
+        await until_seen(lambda: all(node.member.fault for node in (one, two)))
+        world.store.entries, world.store.revision = snapshot
+        world.store.fail(None)
+        await until_seen(lambda: all("accept-restore" in (node.member.fault or "") for node in (one, two)))
+        for node in (one, two):
+            await node.member.accept_restore()
+        await until_seen(lambda: not any(node.member.fault for node in (one, two)))
+
+
 async def test_workers_that_refuse_are_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.supervisor.membership.kinds.tickets._REFUSED_SECONDS", 0.001)
     node = world.node("one")
