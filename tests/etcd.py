@@ -1,13 +1,15 @@
-"""Debian's etcd beside a test: one member, which may be killed, or sleep, and forgets nothing by that."""
+"""Debian's etcd beside a test: a member, which may be killed, or sleep, and forgets nothing by that."""
 
 import json
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -16,30 +18,49 @@ from tests.ports import lasting_port
 from tests.waiting import until_found
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a member stands in its cluster."""
+
+    name: str
+    port: int
+    """At which it listens for the other members."""
+    cluster: Mapping[str, int]
+    """The names of all members, and the port at which the others reach each of them."""
+
+
 class Etcd:
     """One etcd. Nothing runs before `start`."""
 
-    def __init__(self, directory: Path, server: CertificateFiles | None = None, trust: Path | None = None) -> None:
-        """With the certificate of a `server` it demands one of its clients, which `trust` has signed."""
+    def __init__(
+        self,
+        directory: Path,
+        server: CertificateFiles | None = None,
+        trust: Path | None = None,
+        place: Place | None = None,
+    ) -> None:
+        """With the certificate of a `server` it demands one of its clients and of other members, which `trust` has signed."""
         program = shutil.which("etcd")
         assert program is not None, "etcd is missing: apt-get install etcd-server (./dev test does)"
-        client, peer = lasting_port(), lasting_port()
+        if place is None:
+            port = lasting_port()
+            place = Place("test", port, {"test": port})
+        self.name = place.name
+        self.port = lasting_port()
         scheme = "http" if server is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{client}"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
         self.data = directory / "etcd"
-        peers = f"http://127.0.0.1:{peer}"
+        self.more: tuple[str, ...] = ()
+        """Further arguments from the next start on."""
+        self.cluster = {name: f"{scheme}://127.0.0.1:{port}" for name, port in place.cluster.items()}
+        self.member = (
+            *("--name", self.name, "--initial-advertise-peer-urls", self.cluster[self.name]),
+            *("--initial-cluster", ",".join(f"{name}={url}" for name, url in self.cluster.items())),
+        )
         self._command = [
-            *(program, "--data-dir", str(self.data), "--name", "test", "--logger", "zap", "--log-level", "error"),
+            *(program, "--data-dir", str(self.data), "--logger", "zap", "--log-level", "error", "--unsafe-no-fsync"),
             *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
-            *(
-                "--listen-peer-urls",
-                peers,
-                "--initial-advertise-peer-urls",
-                peers,
-                "--initial-cluster",
-                f"test={peers}",
-            ),
-            "--unsafe-no-fsync",
+            *("--listen-peer-urls", f"{scheme}://127.0.0.1:{place.port}", *self.member),
         ]
         self._verify: str | None = None
         self._files: tuple[str, str] | None = None
@@ -49,19 +70,47 @@ class Etcd:
             self._files = (str(server.certificate), str(server.key))
             self._command += ["--cert-file", self._files[0], "--key-file", self._files[1]]
             self._command += ["--trusted-ca-file", str(trust), "--client-cert-auth"]
+            self._command += ["--peer-cert-file", self._files[0], "--peer-key-file", self._files[1]]
+            self._command += ["--peer-trusted-ca-file", str(trust), "--peer-client-cert-auth"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Run, and wait until it takes writes."""
-        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        until_found(self._is_healthy)
+        self.begin()
+        until_found(self.is_healthy)
 
-    def _is_healthy(self) -> bool:
+    def begin(self) -> None:
+        """Run."""
+        command = [*self._command, *self.more]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process, while it runs."""
+        return None if self._process is None else self._process.pid
+
+    def is_healthy(self) -> bool:
+        """Whether it takes writes"""
+        return self.asked("GET", "/health").get("health") == "true"
+
+    def asked(self, method: str, path: str, **body: object) -> dict[str, Any]:
+        """What it answers to a client; nothing, if it does not."""
         try:
-            answer = requests.get(f"{self.url}/health", timeout=5, verify=self._verify or True, cert=self._files)
-        except requests.ConnectionError:
-            return False
-        return bool(json.loads(answer.text)["health"] == "true")
+            found: dict[str, Any] = json.loads(self._request(method, path, body if method == "POST" else None))
+        except requests.RequestException:
+            return {}
+        return found
+
+    @property
+    def metrics(self) -> str:
+        """Its own."""
+        return self._request("GET", "/metrics", None)
+
+    def _request(self, method: str, path: str, body: object) -> str:
+        trust = self._verify or True
+        return requests.request(method, self.url + path, json=body, timeout=5, verify=trust, cert=self._files).text
 
     def kill(self) -> None:
         """End it as a power cut does."""
@@ -94,7 +143,13 @@ class Etcd:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Run until the block ends."""
-        self.start()
+        with self.ended():
+            self.start()
+            yield
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """End it when the block ends, if it runs then."""
         try:
             yield
         finally:

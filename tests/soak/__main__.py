@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.soak import configurations, operation, payload, recovery, replicas, rotations, state, tokens, upgrades
+from tests.soak import configurations, fleet, operation, payload, recovery, replicas, rotations, state, tokens, upgrades
 from tests.soak.attacks import proof as attacks
 
 
@@ -42,6 +42,11 @@ PROOFS = {
         recovery.run,
         0.0,
         f"{recovery.NAMES:,} names, all lost but a backup and shares: back within {recovery.MOST_SECONDS:.0f} s, no secret in the backup",
+    ),
+    "fleet": Proof(
+        fleet.run,
+        0.0,
+        "three proxies and three etcds that die, sleep, are cut off, full and restored: no client notices",
     ),
     "attacks": Proof(
         attacks.run, 3.0, "attacks that untrusted clients can make: no honest client fails; nginx beside it"

@@ -1,0 +1,66 @@
+"""Three proxies and three members of etcd, with TLS, through everything that can happen to them: clients do not notice it.
+
+What a thief of the disks finds is looked at in the end. `tests/etcd_fleet` has the events and what is demanded of each;
+`tests/integration/test_fleet.py` is the short form.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.etcd_fleet import proof
+from tests.etcd_fleet.proof import Figures
+from tests.etcd_fleet.scene import FleetScene, fleet_scene
+
+GONE_SECONDS = 60.0
+KILLS = 5
+
+EVENTS: dict[str, Callable[[FleetScene], Figures]] = {
+    **{f"leader killed ({number + 1})": proof.leader_killed for number in range(KILLS)},
+    "leader slept": proof.leader_slept,
+    "leader cut off": proof.leader_cut_off,
+    "follower cut off": proof.follower_cut_off,
+    "leading member of etcd cut off": proof.member_cut_off,
+    "etcd gone": lambda scene: proof.etcd_gone(scene, GONE_SECONDS),
+    "etcd restored from a snapshot": proof.etcd_restored,
+    "etcd full": proof.disk_full,
+    "10,000 names": proof.many_names,
+    "idle": lambda scene: proof.idle(scene, 20.0),
+}
+
+
+def run(_minutes: float, console: Console) -> list[str]:
+    """Run it; answers what is wrong."""
+    wrong: list[str] = []
+    table = Table(
+        "event", "s", "handshakes", "resumed", "requests", "messages", "slowest", "failures", "", title="fleet"
+    )
+    with tempfile.TemporaryDirectory(prefix="plexigate-fleet-") as directory, fleet_scene(Path(directory)) as scene:
+        founder = scene.led()
+        for node in scene.nodes:
+            if node is not founder:
+                console.print(f"{node.name} served {scene.join(node, founder):.2f} s after it was approved")
+        for name, happen in EVENTS.items():
+            began = time.monotonic()
+            figures = happen(scene)
+            counts = (figures.handshakes, figures.resumed, figures.requests, figures.messages)
+            facts = "; ".join(f"{what}: {how}" for what, how in figures.facts.items())
+            row = (
+                f"{time.monotonic() - began:.0f}",
+                *map(str, counts),
+                f"{figures.slowest:.2f} s",
+                str(len(figures.failures)),
+            )
+            table.add_row(name, *row, facts)
+            console.print(f"{name}: {', '.join(row)}; {facts}", highlight=False)
+            wrong += [f"{name}: {one}" for one in figures.all_wrong]
+        wrong += proof.ordered(scene)
+        for node in scene.nodes:
+            node.stop()
+        wrong += [f"found on a disk: {one}" for one in proof.found_on_disks(scene)]
+    console.print(table)
+    return wrong
