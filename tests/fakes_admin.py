@@ -305,9 +305,9 @@ class FakeMaintenance:
         self._tell(wish)
         return {"route": wish.route, "retry_after": int(wish.retry_after or 300), **self.warning}
 
-    async def end(self, route: str) -> Any:
+    async def end(self, route: str, *, for_fleet: bool = False) -> Any:
         """Remember it."""
-        self._tell(route)
+        self._tell((route, "fleet") if for_fleet else route)
         return {"route": route, **self.warning}
 
 
@@ -426,16 +426,16 @@ class FakeControl:
         self._tell("reload", dry_run)
         return self.report
 
-    async def drain(self, upstream: str, server: str, seconds: float | None) -> Any:
+    async def drain(self, upstream: str, server: str, seconds: float | None, *, for_fleet: bool = False) -> Any:
         """Remember it, if there is such a server."""
-        self._tell("drain", upstream, server, seconds)
+        self._tell("drain", upstream, server, seconds, *["fleet"] * for_fleet)
         self._find(upstream, server)
         told = {} if self.warning is None else {"warning": self.warning}
         return {"upstream": upstream, "server": server, "draining": True, **told}
 
-    async def undrain(self, upstream: str, server: str) -> Any:
+    async def undrain(self, upstream: str, server: str, *, for_fleet: bool = False) -> Any:
         """Remember it, if there is such a server."""
-        self._tell("undrain", upstream, server)
+        self._tell("undrain", upstream, server, *["fleet"] * for_fleet)
         self._find(upstream, server)
         return {"upstream": upstream, "server": server, "draining": False}
 

@@ -82,6 +82,8 @@ class MaintainedRow(TypedDict):
     allowed: list[str]
     """Networks that are served anyway."""
     is_configured: bool
+    is_of_fleet: bool
+    """Whether it is out of service on all nodes of the fleet."""
     warning: NotRequired[str]
     """Of an answer to `POST /maintenance/on`."""
 

@@ -12,7 +12,15 @@ from rich.live import Live
 
 from proxy.api.status import StatusDocument
 from proxy.commands.terminal.answers import FILE_COLUMNS, answer
-from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
+from proxy.commands.terminal.asking import (
+    ConfigOption,
+    FleetOption,
+    JsonOption,
+    SocketOption,
+    asked,
+    ended,
+    fleet_query,
+)
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.status_table import status_tables
 
@@ -79,12 +87,13 @@ def _tables(document: StatusDocument) -> RenderableType:
 
 
 @app.command(epilog="Example: plexigate drain chat http://10.0.0.7:8000 --seconds 600")
-def drain(
+def drain(  # noqa: PLR0913 - the options of a command
     upstream: _Upstream,
     server: _Server,
     seconds: Annotated[
         float | None, typer.Option(min=0, help="How long its WebSockets may stay open. Default: limits.drain_timeout.")
     ] = None,
+    for_fleet: FleetOption = False,
     config: ConfigOption = None,
     socket: SocketOption = None,
     as_json: JsonOption = False,
@@ -95,7 +104,7 @@ def drain(
     The last server of an upstream can be drained too: clients then get 503, and a
     warning on standard error says so.
     """
-    query = {} if seconds is None else {"seconds": f"{seconds:g}"}
+    query = {**({} if seconds is None else {"seconds": f"{seconds:g}"}), **fleet_query(for_fleet)}
     drained: DrainDocument = asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
     answer(drained, lambda: f"{server} of upstream {upstream} gets no new requests.", as_json=as_json)
     if "warning" in drained and not as_json:
@@ -106,12 +115,14 @@ def drain(
 def undrain(
     upstream: _Upstream,
     server: _Server,
+    for_fleet: FleetOption = False,
     config: ConfigOption = None,
     socket: SocketOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Return a drained server to service."""
-    back: DrainDocument = asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
+    query = fleet_query(for_fleet)
+    back: DrainDocument = asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), query))
     answer(back, lambda: f"{server} of upstream {upstream} gets requests again.", as_json=as_json)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.figures.snapshot import Counts
 from proxy.net.tasks import Tasks
@@ -24,6 +24,9 @@ from proxy.supervisor.workers.columns import Columns
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
 from proxy.supervisor.workers.workforce import Workforce
+
+if TYPE_CHECKING:
+    from proxy.supervisor.membership.kinds.orders import Ordered
 
 
 class Crew:
@@ -65,6 +68,11 @@ class Crew:
             self._is_resting = False
             await self.workforce.offer()
             await self.workforce.assign()
+
+    async def follow_fleet(self, ordered: "Ordered") -> None:
+        """Obey these orders of the fleet, and no others. Raises `OSError`."""
+        await self.servers.follow_fleet(ordered.drains)
+        await self.maintenance.follow_fleet(ordered.routes)
 
     def close(self) -> None:
         """Close what the workers share. All workers have ended."""

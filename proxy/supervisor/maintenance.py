@@ -1,4 +1,8 @@
-"""The routes that an operator has taken out of service: kept on disk, and told to all workers."""
+"""The routes that an operator has taken out of service: kept on disk, and told to all workers.
+
+Those of this node and those of its whole fleet are two lists. A route may be in both, and is
+answered as that of the node says.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -37,7 +41,9 @@ class Maintenance:
         self._workers = workers
         self._tell = tell
         self._store: MaintenanceStore
+        self._fleet_store: MaintenanceStore
         self._routes: dict[str, MaintainedRoute] = {}
+        self._of_fleet: dict[str, MaintainedRoute] = {}
         self._changing = asyncio.Lock()
 
     def restore(self, loaded: LoadedConfig) -> None:
@@ -47,8 +53,12 @@ class Maintenance:
         do harm.
         """
         self._store = MaintenanceStore.of(loaded)
+        # beside the state of the fleet, which is opened when the workers serve already
+        self._fleet_store = MaintenanceStore.of(loaded, "maintenance-of-fleet")
         try:
             self._routes = {one.route: one for one in self._store.read()}
+            if loaded.config.fleet.etcd:
+                self._of_fleet = {one.route: one for one in self._fleet_store.read()}
         except MaintenanceUnreadable as error:
             found = f"{error.path}, which lists the routes in maintenance, and has {error.found}"
             allowed = "the file as the proxy wrote it; delete it to serve all routes"
@@ -57,7 +67,11 @@ class Maintenance:
     @property
     def routes(self) -> tuple[MaintainedRoute, ...]:
         """All of them, the first that was taken out first."""
-        return tuple(self._routes.values())
+        return tuple({**self._of_fleet, **self._routes}.values())
+
+    def is_of_fleet(self, route: str) -> bool:
+        """Whether it is out of service in the whole fleet."""
+        return route in self._of_fleet
 
     @property
     def shown(self) -> ShowMaintenance:
@@ -90,10 +104,30 @@ class Maintenance:
             self._tell(MaintenanceEnded(route))
             return silent
 
+    async def follow_fleet(self, routes: Mapping[str, MaintainedRoute]) -> None:
+        """Have exactly these out of service for the whole fleet. Raises `OSError`."""
+        async with self._changing:
+            before = self._of_fleet
+            if routes == before:
+                return
+            kept = tuple(routes.values())
+            await in_thread(self._loop, lambda: self._fleet_store.write(kept))
+            self._of_fleet = dict(routes)
+            await self._tell_workers()
+            for route, one in routes.items():
+                if before.get(route) != one:
+                    self._tell(MaintenanceBegun(route, one.retry_after, ", ".join(one.allowed) or None))
+            for route in before:
+                if route not in routes:
+                    self._tell(MaintenanceEnded(route))
+
     async def _change(self, routes: dict[str, MaintainedRoute]) -> int:
         kept = tuple(routes.values())
         await in_thread(self._loop, lambda: self._store.write(kept))
         self._routes = routes
+        return await self._tell_workers()
+
+    async def _tell_workers(self) -> int:
         await self._workers.tell_all(self.shown)
         # those that leave still answer on the connections that they have
         answers = await self._workers.ask_all(self.shown, _LEAVING_SECONDS)

@@ -7,11 +7,10 @@ from typing import Final
 from certs.files.atomic_file import write_state
 from certs.files.directory import make_directories
 from config.loading.loaded import LoadedConfig
-from config.values.addresses import parse_network
 from proxy.observe.state_file import state_file
 from proxy.processes.messages.codec import MessageMalformed, decode, encode
 from proxy.processes.messages.questions import MaintainedRoute, ShowMaintenance
-from proxy.routes.error_pages import ErrorPage, PageUnusable
+from proxy.routes.error_pages import PageUnusable
 
 _VERSION: Final = 1
 
@@ -33,9 +32,9 @@ class MaintenanceStore:
         self.path: Final = path
 
     @classmethod
-    def of(cls, loaded: LoadedConfig) -> "MaintenanceStore":
-        """The file of the proxy that runs by this configuration."""
-        return cls(state_file(loaded, "maintenance"))
+    def of(cls, loaded: LoadedConfig, stem: str = "maintenance") -> "MaintenanceStore":
+        """The file of that name of the proxy that runs by this configuration."""
+        return cls(state_file(loaded, stem))
 
     def read(self) -> tuple[MaintainedRoute, ...]:
         """What `write` kept; empty if there is no file. Raises `MaintenanceUnreadable`."""
@@ -52,7 +51,7 @@ class MaintenanceStore:
                 raise MaintenanceUnreadable(self.path, "the content of another version")
             routes = decode(ShowMaintenance, document).routes
             for one in routes:
-                _check(one)
+                one.require_usable()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MessageMalformed, PageUnusable):
             raise MaintenanceUnreadable(self.path, "other content than this proxy writes") from None
         return routes
@@ -62,13 +61,3 @@ class MaintenanceStore:
         make_directories(self.path.parent)
         document = {"version": _VERSION, **encode(ShowMaintenance(routes))}
         write_state(self.path, json.dumps(document, indent=2).encode() + b"\n")
-
-
-def _check(one: MaintainedRoute) -> None:
-    """Refuse what was edited so that no worker can use it: ValueError, `PageUnusable`."""
-    for network in one.allowed:
-        parse_network(network)
-    if one.page:
-        ErrorPage(one.page.encode(), is_html=one.page_is_html)
-    if one.retry_after < 1:
-        raise ValueError("no time")

@@ -1,7 +1,7 @@
 """The servers of upstreams in the parent: it checks and drains them, and tells every worker."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from proxy.admin.requests.problems import CommandRefused
 from proxy.api.commands import DrainDocument
@@ -9,6 +9,7 @@ from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.events.servers import ServerDown, ServerDraining, ServerUndrained, ServerUp
 from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.membership.places import Order, drain_order
 from proxy.supervisor.verdicts import Verdicts
 from proxy.supervisor.workers.workforce import Workforce
 from proxy.upstream.health.checks import HealthCheck, HealthChecker
@@ -36,6 +37,10 @@ class Servers:
         self.unmade = UnmadeChecks(tell, loop.time)
         """Checks that could not be made."""
         self.why_not_ask = why_not_ask
+        self._configured: Collection[tuple[str, str]] = ()
+        self._drained_here: set[tuple[str, str]] = set()
+        self.drained_by_fleet: Mapping[tuple[str, str], float] = {}
+        """How long WebSockets have, of each server that drains on all nodes of the fleet."""
 
     def follow(self, configured: Mapping[tuple[str, str], bool], checks: Sequence[HealthCheck]) -> None:
         """Use these checks from now on, and forget servers that are not configured any more.
@@ -45,6 +50,9 @@ class Servers:
         of a previous check would never be withdrawn.
         """
         self.verdicts.follow(configured)
+        self._configured = configured.keys()
+        self._drained_here &= self._configured
+        self._tasks.start(self.follow_fleet(self.drained_by_fleet))
         self.unmade.follow({(one.upstream, one.server) for one in checks})
         self._round += 1
         if self._checker is not None:
@@ -63,13 +71,27 @@ class Servers:
         warning = None
         if not any(self.verdicts.takes_requests(upstream, one) for one in others):
             warning = f"no other server of upstream {upstream} takes requests: its clients get 503 until one does again"
+        self._drained_here.add((upstream, server))
         self._tell(ServerDraining(upstream, server, seconds, warning))
         await self._workforce.tell_all(self.verdicts.draining(upstream, server, seconds))
         return warning
 
     async def undrain(self, upstream: str, server: str) -> None:
+        self._drained_here.discard((upstream, server))
         self._tell(ServerUndrained(upstream, server))
         await self._workforce.tell_all(self.verdicts.undrained(upstream, server))
+
+    async def follow_fleet(self, drains: Mapping[tuple[str, str], float]) -> None:
+        """Drain exactly these for the whole fleet. Those that drain on this node alone stay so."""
+        ended = [one for one in self.drained_by_fleet if one not in drains]
+        self.drained_by_fleet = drains
+        for upstream, server in ended:
+            if (upstream, server) not in self._drained_here and (upstream, server) in self._configured:
+                await self.undrain(upstream, server)
+        for (upstream, server), seconds in drains.items():
+            if (upstream, server) in self._configured and not self.verdicts.is_draining(upstream, server):
+                self._tell(ServerDraining(upstream, server, seconds))
+                await self._workforce.tell_all(self.verdicts.draining(upstream, server, seconds))
 
     def checked_in(self, found_in: int, upstream: str, server: str, *, is_up: bool) -> None:
         if not self.is_present(found_in):
@@ -107,22 +129,36 @@ class _Round:
 class ServerControl:
     """Drains servers that the configuration has."""
 
-    def __init__(self, served: ServedEdition, servers: Servers) -> None:
+    def __init__(self, served: ServedEdition, servers: Servers, order: Order) -> None:
         self._served = served
         self._servers = servers
+        self._order = order
 
-    async def drain(self, upstream: str, server: str, seconds: float | None) -> DrainDocument:
+    async def drain(
+        self, upstream: str, server: str, seconds: float | None, *, for_fleet: bool = False
+    ) -> DrainDocument:
         """See `admin.requests.contracts.ServerCommands.drain`. Raises `CommandRefused`."""
         self._require(upstream, server)
         config = self._served.edition.loaded.config
         limit = config.limits.drain_seconds if seconds is None else seconds
+        if for_fleet:
+            await self._order(drain_order(upstream, server), {"seconds": limit})
+            return {"upstream": upstream, "server": server, "draining": True}
         others = [address for one in config.all_upstreams[upstream].servers if (address := str(one.address)) != server]
         warning = await self._servers.drain(upstream, server, limit, others)
         drained: DrainDocument = {"upstream": upstream, "server": server, "draining": True}
         return drained if warning is None else {**drained, "warning": warning}
 
-    async def undrain(self, upstream: str, server: str) -> DrainDocument:
+    async def undrain(self, upstream: str, server: str, *, for_fleet: bool = False) -> DrainDocument:
         self._require(upstream, server)
+        is_of_fleet = (upstream, server) in self._servers.drained_by_fleet
+        if for_fleet:
+            if not is_of_fleet:
+                raise CommandRefused(404, f"{server} of upstream {upstream} does not drain in the fleet")
+            await self._order(drain_order(upstream, server), None)
+            return {"upstream": upstream, "server": server, "draining": False}
+        if is_of_fleet:
+            raise CommandRefused(409, f"{server} of upstream {upstream} drains in the whole fleet: add --fleet")
         await self._servers.undrain(upstream, server)
         return {"upstream": upstream, "server": server, "draining": False}
 

@@ -140,11 +140,13 @@ class Supervisor:
         # imported here: most proxies have no fleet
         from proxy.supervisor.control.fleet_control import SupervisorFleet
         from proxy.supervisor.membership.configured import member_of
+        from proxy.supervisor.membership.kinds.orders import Orders
         from proxy.supervisor.membership.kinds.tickets import Tickets
 
         tickets = Tickets(self.tickets, wall_clock)
-        member = member_of(loaded, vault, [tickets], self.reporting.tell, wall_clock)
-        return SupervisorFleet(member, tickets, safe.trail.operation)
+        orders = Orders(self.crew.follow_fleet)
+        member = member_of(loaded, vault, [tickets, orders], self.reporting.tell, wall_clock)
+        return SupervisorFleet(member, tickets, orders, safe.trail.operation)
 
     def _changeover_of(self, safe: Safe) -> Changeover:
         loop = self._loop
@@ -220,16 +222,21 @@ class Supervisor:
             former_workers=lambda: self.upgrading.former.pids,
             ability=ability,
         )
+
+        async def order(name: str, content: object | None) -> None:
+            assert membership is not None  # the admin server has refused it
+            await membership.order(name, content)
+
         return Control(
             figures=scraping,
             ability=ability,
             adopting=crew.adopting,
             reloads=self.changeover,
             upgrade=self.upgrading,
-            servers=ServerControl(served, crew.servers),
+            servers=ServerControl(served, crew.servers, order),
             keys=WorkerKeyTrial(loop, served, crew.workforce),
             alerts=self.alerting,
-            maintenance=SupervisorMaintenance(served, crew.maintenance, wall_clock),
+            maintenance=SupervisorMaintenance(served, crew.maintenance, order, wall_clock),
             rotation=RotationControl(self.rotating, Inspection(loop, crew.workforce, served)),
             payload=SupervisorPayload(loop, served, payload, self.reporting.tell),
             fleet=membership,

@@ -5,12 +5,12 @@ GET  /adoption                            the handshakes of the last 30 days, se
 POST /reload?dry_run=1                    reads the configuration again; 409 if there are problems
 POST /upgrade?program=PATH&seconds=N      starts another version, and tells each step
 POST /keys/try?token=T&serial=S&object=O&id=HEX   what uses a key, and which workers can sign by it
-POST /upstreams/UPSTREAM/SERVER/drain?seconds=N   no new requests; `undrain` takes it back
+POST /upstreams/UPSTREAM/SERVER/drain?seconds=N&fleet=1   no new requests; `undrain` takes it back
 GET  /alerts                              what is open, the most urgent first, and what may follow
 POST /alerts/test                         a test alert to each receiver, and what each did
 GET  /maintenance                         the routes that are out of service
-POST /maintenance/on?route=ROUTE          takes a route out; the body is the page, if there is one
-POST /maintenance/off?route=ROUTE         puts it back
+POST /maintenance/on?route=ROUTE&fleet=1  takes a route out; the body is the page, if there is one
+POST /maintenance/off?route=ROUTE&fleet=1 puts it back
 GET  /certificates                        all issued credentials
 GET  /certificates/NAME/live              what each worker shows for an identity
 POST /certificates/NAME/rotate            a new certificate; tells each step
@@ -41,7 +41,7 @@ from proxy.admin.requests.contracts import Control, FleetControl
 from proxy.admin.requests.problems import CommandRefused, json_answer, problem, steps_answer
 from proxy.admin.requests.wishes import MaintenanceWish, RotationWish
 from proxy.api.certificates import CertificatesDocument
-from proxy.api.commands import JoinDocument, MaintainedRow, MaintenanceDocument
+from proxy.api.commands import DrainDocument, JoinDocument, MaintainedRow, MaintenanceDocument, MaintenanceEnd
 from proxy.observe.status import status
 
 _UPGRADE: Final = "/upgrade"
@@ -65,13 +65,13 @@ class Commands:
         _post(router, "/keys/try", lambda request: control.keys.of(_key(request.query)))
         # the name of a server is percent-encoded: it has slashes
         server = "/upstreams/{upstream}/{server}"
-        _post(router, f"{server}/drain", lambda request: control.servers.drain(*_server(request), _drain(request)))
-        _post(router, f"{server}/undrain", lambda request: control.servers.undrain(*_server(request)))
+        _post(router, f"{server}/drain", self._drain)
+        _post(router, f"{server}/undrain", self._undrain)
         _get(router, "/alerts", lambda _: control.alerts.listed())
         _post(router, "/alerts/test", lambda _: control.alerts.test())
         _get(router, "/maintenance", self._maintained)
         _post(router, "/maintenance/on", self._maintain)
-        _post(router, "/maintenance/off", lambda request: control.maintenance.end(_route(request)))
+        _post(router, "/maintenance/off", self._end_maintenance)
         _get(router, "/certificates", self._certificates)
         _get(router, "/certificates/{name}/live", lambda request: control.rotation.shown(_name(request)))
         router.add_post("/certificates/{name}/rotate", self._rotate)
@@ -122,8 +122,27 @@ class Commands:
             query.get("allow", ""),
             await request.read(),
             page_is_html=query.get("page", "html") == "html",
+            for_fleet=self._is_for_fleet(request),
         )
         return await self._control.maintenance.begin(wish)
+
+    async def _end_maintenance(self, request: web.Request) -> MaintenanceEnd:
+        return await self._control.maintenance.end(_route(request), for_fleet=self._is_for_fleet(request))
+
+    async def _drain(self, request: web.Request) -> DrainDocument:
+        seconds = _seconds(request, (0.0, _LONGEST_DRAIN_SECONDS), "a number of seconds")
+        for_fleet = self._is_for_fleet(request)
+        return await self._control.servers.drain(*_server(request), seconds, for_fleet=for_fleet)
+
+    async def _undrain(self, request: web.Request) -> DrainDocument:
+        return await self._control.servers.undrain(*_server(request), for_fleet=self._is_for_fleet(request))
+
+    def _is_for_fleet(self, request: web.Request) -> bool:
+        """Whether all nodes shall do it. Raises `CommandRefused` if there are no others."""
+        is_wished = request.query.get("fleet") == "1"
+        if is_wished:
+            _ = self._fleet
+        return is_wished
 
     async def _join(self, request: web.Request) -> JoinDocument:
         return await self._fleet.join((await request.read()).decode(errors="replace"))
@@ -203,10 +222,6 @@ def _key(query: Mapping[str, str]) -> Pkcs11Uri:
     if not query.get("token") or not query.get("object"):
         raise CommandRefused(400, "token and object say which key: write both")
     return Pkcs11Uri(query["token"], query.get("serial"), object=query["object"], id=key_id or None)
-
-
-def _drain(request: web.Request) -> float | None:
-    return _seconds(request, (0.0, _LONGEST_DRAIN_SECONDS), "a number of seconds")
 
 
 def _seconds(request: web.Request, bounds: tuple[float, float], what: str) -> float | None:

@@ -85,14 +85,16 @@ class UpgradeControl(Protocol):
 
 
 class ServerCommands(Protocol):
-    async def drain(self, upstream: str, server: str, seconds: float | None) -> DrainDocument:
+    async def drain(
+        self, upstream: str, server: str, seconds: float | None, *, for_fleet: bool = False
+    ) -> DrainDocument:
         """Drain a server: it gets no new requests, and its WebSockets end after `seconds`.
 
         If `seconds` is None, the configured drain timeout holds. There is a warning if no server of
         the upstream takes requests any more.
         """
 
-    async def undrain(self, upstream: str, server: str) -> DrainDocument:
+    async def undrain(self, upstream: str, server: str, *, for_fleet: bool = False) -> DrainDocument:
         """Send requests to a server again."""
 
 
@@ -117,7 +119,7 @@ class MaintenanceControl(Protocol):
         The entry has a `warning` if a worker did not answer.
         """
 
-    async def end(self, route: str) -> MaintenanceEnd: ...
+    async def end(self, route: str, *, for_fleet: bool = False) -> MaintenanceEnd: ...
 
 
 class CertificateControl(Protocol):

@@ -51,3 +51,5 @@ class MaintenanceWish:
     page: bytes
     """Empty for the page that the route has for a 503."""
     page_is_html: bool
+    for_fleet: bool = False
+    """On all nodes, and not on this one alone."""

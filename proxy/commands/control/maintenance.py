@@ -10,7 +10,15 @@ from rich.text import Text
 
 from proxy.api.commands import MaintainedRow, MaintenanceDocument, MaintenanceEnd
 from proxy.commands.terminal.answers import answer
-from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
+from proxy.commands.terminal.asking import (
+    ConfigOption,
+    FleetOption,
+    JsonOption,
+    SocketOption,
+    asked,
+    ended,
+    fleet_query,
+)
 from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.tables import plain_table
 
@@ -44,7 +52,7 @@ def list_routes(
 
 
 def route_table(document: MaintenanceDocument) -> Table:
-    table = plain_table("route", "since", "retry after", "page", "served anyway", "")
+    table = plain_table("route", "since", "retry after", "page", "served anyway", "", "")
     for one in document["routes"]:
         table.add_row(
             Text(one["route"]),
@@ -52,6 +60,7 @@ def route_table(document: MaintenanceDocument) -> Table:
             f"{one['retry_after']} s",
             "its own" if one["page"] else "usual",
             ", ".join(one["allowed"]) or "-",
+            "whole fleet" if one["is_of_fleet"] else "",
             "" if one["is_configured"] else Text("not in the configuration", style="yellow"),
         )
     return table
@@ -60,7 +69,7 @@ def route_table(document: MaintenanceDocument) -> Table:
 @app.command(
     epilog="Example: plexigate maintenance on chat.example.org/ --page down.html --retry-after 600 --allow 10.0.0.0/8"
 )
-def on(
+def on(  # noqa: PLR0913 - the options of a command
     route: _Route,
     page: Annotated[
         Path | None,
@@ -76,6 +85,7 @@ def on(
     allow: Annotated[
         list[str] | None, typer.Option(metavar="NETWORK", help="Serve clients with these addresses anyway; repeatable.")
     ] = None,
+    for_fleet: FleetOption = False,
     config: ConfigOption = None,
     socket: SocketOption = None,
 ) -> None:
@@ -86,7 +96,7 @@ def on(
     limits.drain_timeout. It stays so over reloads and restarts until
     `plexigate maintenance off`. A second `on` replaces page, time and networks.
     """
-    query = {"route": route, "allow": ",".join(allow or []), "page": "html"}
+    query = {"route": route, "allow": ",".join(allow or []), "page": "html", **fleet_query(for_fleet)}
     if retry_after is not None:
         query["retry_after"] = str(retry_after)
     content = b""
@@ -99,9 +109,12 @@ def on(
 
 
 @app.command(epilog="Example: plexigate maintenance off chat.example.org/")
-def off(route: _Route, config: ConfigOption = None, socket: SocketOption = None) -> None:
+def off(
+    route: _Route, for_fleet: FleetOption = False, config: ConfigOption = None, socket: SocketOption = None
+) -> None:
     """Put a route back into service."""
-    _warn(asked(config, socket, lambda client: client.post("/maintenance/off", {"route": route})))
+    query = {"route": route, **fleet_query(for_fleet)}
+    _warn(asked(config, socket, lambda client: client.post("/maintenance/off", query)))
     typer.echo(f"Route {route} is back in service.")
 
 

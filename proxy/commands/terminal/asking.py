@@ -14,6 +14,7 @@ ConfigOption = Annotated[
 ]
 SocketOption = Annotated[Path | None, typer.Option("--socket", metavar="PATH", help="Path of the admin socket.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
+FleetOption = Annotated[bool, typer.Option("--fleet", help="On all nodes of the fleet, also those that start later.")]
 
 
 def asked(config: Path | None, socket: Path | None, ask: Callable[[UnixAdminClient], tuple[int, Any]]) -> Any:
@@ -23,6 +24,11 @@ def asked(config: Path | None, socket: Path | None, ask: Callable[[UnixAdminClie
         return client.agreed(ask(client))
     except (ConfigError, AdminUnreachable, AdminRefused) as error:
         raise ended(str(error)) from None
+
+
+def fleet_query(is_for_fleet: bool) -> dict[str, str]:  # noqa: FBT001 - the value of an option
+    """The parameter of a request that is for all nodes."""
+    return {"fleet": "1"} if is_for_fleet else {}
 
 
 def served_file(socket: Path | None = None) -> Path:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from config.schema import LogFormat
+from config.values.addresses import parse_network
 from config.values.pkcs11_uri import Pkcs11Uri
 from proxy.payload.keys.payload_keys import PayloadKeys
 from proxy.processes.messages.answers import (
@@ -20,6 +21,7 @@ from proxy.processes.messages.answers import (
     ServersSeen,
     WorkerFigures,
 )
+from proxy.routes.error_pages import ErrorPage
 from proxy.tls.handshake.challenge import TlsChallenge
 from proxy.tls.openssl.tickets import TicketSecrets
 
@@ -146,6 +148,15 @@ class MaintainedRoute:
     page_is_html: bool
     allowed: tuple[str, ...]
     """The networks whose clients are served anyway."""
+
+    def require_usable(self) -> None:
+        """Raises `ValueError` and `PageUnusable` for what no worker can use."""
+        for network in self.allowed:
+            parse_network(network)
+        if self.page:
+            ErrorPage(self.page.encode(), is_html=self.page_is_html)
+        if self.retry_after < 1:
+            raise ValueError("no time")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from proxy.api.commands import FleetDocument, FleetNodeRow, InvitationDocument, 
 from proxy.observe.scrape import FleetFacts
 from proxy.supervisor.membership.admissions import INVITED_SECONDS, Admissions, MemberFacts, NotAdmitted
 from proxy.supervisor.membership.joining import NotJoined
+from proxy.supervisor.membership.kinds.orders import Orders
 from proxy.supervisor.membership.kinds.tickets import Tickets
 from proxy.supervisor.membership.member import Member, NotAMember
 from proxy.supervisor.membership.places import nodes_of
@@ -23,10 +24,11 @@ Result = TypeVar("Result")
 class SupervisorFleet:
     """Implements `admin.requests.contracts.FleetControl`."""
 
-    def __init__(self, member: Member, tickets: Tickets, told: Told) -> None:
+    def __init__(self, member: Member, tickets: Tickets, orders: Orders, told: Told) -> None:
         """`told` writes to the audit log who got the key of the fleet."""
         self._member = member
         self._tickets = tickets
+        self._orders = orders
         self._told = told
 
     @property
@@ -74,6 +76,10 @@ class SupervisorFleet:
         facts = await _translated(Admissions(self._joinable()).approve(node))
         self._told(Action.EXPORT, "fleet key", Outcome.DONE, f"to the node {node}, key {facts.key}")
         return _row(facts)
+
+    async def order(self, name: str, content: object | None) -> None:
+        """See `places.Order`. Raises `CommandRefused`."""
+        await _translated(self._orders.give(name, content))
 
     async def accept_restore(self) -> FleetDocument:
         await _translated(self._joinable().accept_restore())

@@ -9,10 +9,12 @@ from proxy.admin.requests.problems import CommandRefused
 from proxy.admin.requests.wishes import MaintenanceWish
 from proxy.api.commands import MaintainedRow, MaintenanceDocument, MaintenanceEnd
 from proxy.figures.totals import how_many
+from proxy.processes.messages.codec import encode
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import MOST_BYTES, ErrorPage, PageUnusable
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.maintenance import Maintenance
+from proxy.supervisor.membership.places import Order, maintenance_order
 
 _USUAL_RETRY_SECONDS: Final = 300
 _LONGEST_RETRY_SECONDS: Final = 7 * 86_400
@@ -25,15 +27,18 @@ _SHOWN_ROUTES: Final = 10
 class SupervisorMaintenance:
     """Implements `admin.requests.contracts.MaintenanceControl`."""
 
-    def __init__(self, served: ServedEdition, maintenance: Maintenance, clock: Callable[[], float]) -> None:
-        """`served` names the routes; `clock` gives UNIX seconds."""
+    def __init__(
+        self, served: ServedEdition, maintenance: Maintenance, order: Order, clock: Callable[[], float]
+    ) -> None:
+        """`served` names the routes; `order` is for the whole fleet; `clock` gives UNIX seconds."""
         self._served = served
         self._maintenance = maintenance
+        self._order = order
         self._clock = clock
 
     def listed(self) -> MaintenanceDocument:
         configured = self._configured()
-        return {"routes": [_told(one, configured) for one in self._maintenance.routes]}
+        return {"routes": [self._told(one, configured) for one in self._maintenance.routes]}
 
     async def begin(self, wish: MaintenanceWish) -> MaintainedRow:
         """Take a route out of service. Raises `CommandRefused`."""
@@ -49,25 +54,49 @@ class SupervisorMaintenance:
             raise CommandRefused(
                 409, f"the pages of all routes in maintenance have more than {_MOST_PAGES_BYTES:_} bytes"
             )
+        silent = 0
         try:
-            silent = await self._maintenance.begin(route)
+            if wish.for_fleet:
+                await self._order(maintenance_order(wish.route), encode(route))
+            else:
+                silent = await self._maintenance.begin(route)
         except OSError as error:
             raise self._not_kept(error) from None
-        shown = _told(route, configured)
+        shown = self._told(route, configured)
         if silent:
             shown["warning"] = _warning(silent)
         return shown
 
-    async def end(self, route: str) -> MaintenanceEnd:
+    async def end(self, route: str, *, for_fleet: bool = False) -> MaintenanceEnd:
         """Put a route back into service. Raises `CommandRefused`."""
+        if for_fleet:
+            if not self._maintenance.is_of_fleet(route):
+                raise CommandRefused(404, f'route "{route}" is not in maintenance in the fleet')
+            await self._order(maintenance_order(route), None)
+            return {"route": route}
         try:
             silent = await self._maintenance.end(route)
         except KeyError:
+            if self._maintenance.is_of_fleet(route):
+                raise CommandRefused(
+                    409, f'route "{route}" is in maintenance in the whole fleet: add --fleet'
+                ) from None
             others = ", ".join(one.route for one in self._maintenance.routes) or "none"
             raise CommandRefused(404, f'route "{route}" is not in maintenance; in maintenance: {others}') from None
         except OSError as error:
             raise self._not_kept(error) from None
         return {"route": route, "warning": _warning(silent)} if silent else {"route": route}
+
+    def _told(self, one: MaintainedRoute, configured: frozenset[str]) -> MaintainedRow:
+        return {
+            "route": one.route,
+            "since": one.since,
+            "retry_after": one.retry_after,
+            "page": bool(one.page),
+            "allowed": list(one.allowed),
+            "is_configured": one.route in configured,
+            "is_of_fleet": self._maintenance.is_of_fleet(one.route),
+        }
 
     def _configured(self) -> frozenset[str]:
         return frozenset(route.entry_name for route in self._served.edition.loaded.config.route)
@@ -84,17 +113,6 @@ class SupervisorMaintenance:
 
 def _warning(silent: int) -> str:
     return f"{how_many(silent, 'worker')} did not answer, and will follow later: see plexigate status"
-
-
-def _told(one: MaintainedRoute, configured: frozenset[str]) -> MaintainedRow:
-    return {
-        "route": one.route,
-        "since": one.since,
-        "retry_after": one.retry_after,
-        "page": bool(one.page),
-        "allowed": list(one.allowed),
-        "is_configured": one.route in configured,
-    }
 
 
 def _unknown(route: str, configured: frozenset[str]) -> str:

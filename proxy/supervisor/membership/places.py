@@ -1,7 +1,7 @@
 """The names of what a fleet has in its store, and what is stored under them. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypedDict
 
 from config.values.kinds import NAME
@@ -12,6 +12,20 @@ MEMBERS: Final = "members/"
 INVITATIONS: Final = "invitations/"
 REQUESTS: Final = "requests/"
 WELCOMES: Final = "welcomes/"
+ORDERS: Final = "orders/"
+MAINTENANCE_ORDERS: Final = ORDERS + "maintenance/"
+DRAIN_ORDERS: Final = ORDERS + "drain/"
+
+Order = Callable[[str, object | None], Awaitable[None]]
+"""Orders something on all nodes of the fleet, by its name and content; None takes it back."""
+
+
+def maintenance_order(route: str) -> str:
+    return MAINTENANCE_ORDERS + route
+
+
+def drain_order(upstream: str, server: str) -> str:
+    return f"{DRAIN_ORDERS}{upstream}/{server}"
 
 
 def nodes_of(prefix: str, names: Iterable[str]) -> list[str]:

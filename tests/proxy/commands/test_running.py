@@ -157,6 +157,11 @@ class TestDrain:
         assert (result.exit_code, result.stderr) == (0, "warning: no other server takes requests\n")
         assert result.stdout == f"{SERVER} of upstream chat gets no new requests.\n"
 
+    def test_of_the_whole_fleet(self, running: Running) -> None:
+        for verb in ("drain", "undrain"):
+            assert running.run(verb, "chat", SERVER, "--fleet").exit_code == 0
+        assert running.control.told == [("drain", "chat", SERVER, None, "fleet"), ("undrain", "chat", SERVER, "fleet")]
+
     def test_undrain(self, running: Running) -> None:
         result = running.run("undrain", "chat", SERVER)
         assert (result.exit_code, result.stdout) == (0, f"{SERVER} of upstream chat gets requests again.\n")

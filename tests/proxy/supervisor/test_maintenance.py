@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,22 @@ class Told:
         assert isinstance(order, ShowMaintenance)
         assert self.store.read() == order.routes
         self.shown.append((who, order))
+
+
+class AllTold:
+    """Workers that note what they are told."""
+
+    def __init__(self) -> None:
+        self.shown: list[Question[Done]] = []
+
+    async def tell_all(self, order: Question[Done]) -> None:
+        """Note it."""
+        self.shown.append(order)
+
+    async def ask_all(self, question: Question[Done], seconds: float) -> Mapping[Any, Done | None]:
+        """It is the same."""
+        assert (question, seconds > 0) == (self.shown[-1], True)
+        return {}
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +125,33 @@ async def test_proxy_does_not_start_without_knowing_what_is_in_maintenance(loade
     (problem,) = caught.value.problems
     assert str(path) in problem.found
     assert "delete it" in problem.allowed
+
+
+async def test_routes_of_the_fleet_are_a_list_of_their_own(tmp_path: Path) -> None:
+    site = Site.make(tmp_path)
+    fleet = f'[sealing]\nkey = "{tmp_path}/key"\n[fleet]\netcd = ["http://127.0.0.1:1"]\nname = "one"\n'
+    text = MINIMAL_LISTENER + site.identity + MINIMAL_REST + fleet
+    loaded = load(site.write(text + f'[rotation]\nstate = "{tmp_path}/state"\n'))
+    events: list[dict[str, Any]] = []
+    told = AllTold()
+    maintenance = Maintenance(asyncio.get_running_loop(), told, lambda event: events.append(event.as_json()))
+    maintenance.restore(loaded)
+    here = replace(ONE, retry_after=7)
+    await maintenance.begin(here)
+    await maintenance.follow_fleet({ONE.route: ONE, OTHER.route: OTHER})
+    assert maintenance.routes == (here, OTHER), "that of the node comes first"
+    assert told.shown[-1] == ShowMaintenance((here, OTHER))
+    assert maintenance.is_of_fleet(ONE.route)
+    count = len(told.shown)
+    await maintenance.follow_fleet({ONE.route: ONE, OTHER.route: OTHER})
+    assert len(told.shown) == count, "nothing is new"
+
+    again = Maintenance(asyncio.get_running_loop(), told, lambda event: events.append(event.as_json()))
+    again.restore(loaded)
+    assert again.routes == (here, OTHER), "before the fleet is asked"
+    await again.end(ONE.route)
+    assert again.routes == (ONE, OTHER)
+    await again.follow_fleet({})
+    assert not again.routes
+    names = [one["event"] for one in events]
+    assert names == ["maintenance_begun"] * 3 + ["maintenance_ended"] * 3

@@ -246,3 +246,18 @@ class TestDrain:
             assert await chat.servers.drain("chat", OTHER, 0.0, [SILENT]) == LAST, "the other one is down"
             warnings = [event.get("warning") for event in chat.run.parent.events if event["event"] == "server_draining"]
             assert warnings == [None, LAST, LAST]
+
+
+async def test_drains_of_the_fleet_are_apart_from_those_of_the_node(site: Site, tmp_path: Path) -> None:
+    async with case(site, tmp_path, SILENT, OTHER) as chat:
+        both = {("chat", SILENT): 5.0, ("chat", OTHER): 5.0, ("gone", SILENT): 5.0}
+        await chat.servers.drain("chat", OTHER, 5.0, [SILENT])
+        await chat.servers.follow_fleet(both)
+        assert await chat.states() == [{SILENT: "drained", OTHER: "drained"}] * 2
+        # a reload that takes the server out, and one that has it again
+        chat.servers.follow({("chat", OTHER): False}, ())
+        assert not chat.servers.verdicts.is_draining("chat", SILENT)
+        chat.follow(())
+        await until_seen(lambda: chat.servers.verdicts.is_draining("chat", SILENT))
+        await chat.servers.follow_fleet({})
+        assert await chat.states() == [{SILENT: "up", OTHER: "drained"}] * 2

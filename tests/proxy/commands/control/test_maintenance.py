@@ -19,12 +19,13 @@ ENTRY = {
     "page": True,
     "allowed": ["10.0.0.0/8"],
     "is_configured": True,
+    "is_of_fleet": False,
 }
 
 
 def test_list_is_a_table(running: Running) -> None:
     assert running.run("maintenance").output == "No route is under maintenance.\n"
-    other = {**ENTRY, "route": "gone.test/", "page": False, "allowed": [], "is_configured": False}
+    other = {**ENTRY, "route": "gone.test/", "page": False, "allowed": [], "is_configured": False, "is_of_fleet": True}
     running.control.maintenance.routes = [ENTRY, other]
     lines = [line.split() for line in running.run("maintenance").output.splitlines()]
     assert lines[1] == ["chat.test/", "2026-06-01", "12:00:00Z", "77", "s", "its", "own", "10.0.0.0/8"]
@@ -36,6 +37,8 @@ def test_list_is_a_table(running: Running) -> None:
         "s",
         "usual",
         "-",
+        "whole",
+        "fleet",
         "not",
         "in",
         "the",
@@ -55,11 +58,15 @@ def test_route_is_taken_out_and_put_back(running: Running, tmp_path: Path) -> No
     html.write_text("<p>")
     running.run("maintenance", "on", "chat.test/", "--page", str(html))
     assert running.run("maintenance", "off", "chat.test/").output == "Route chat.test/ is back in service.\n"
+    for verb in ("on", "off"):
+        assert running.run("maintenance", verb, "chat.test/", "--fleet").exit_code == 0
     assert running.control.maintenance.told == [
         MaintenanceWish("chat.test/", "", "", b"", page_is_html=True),
         MaintenanceWish("chat.test/", "77", "10.0.0.0/8,::1", b"{}", page_is_html=False),
         MaintenanceWish("chat.test/", "", "", b"<p>", page_is_html=True),
         "chat.test/",
+        MaintenanceWish("chat.test/", "", "", b"", page_is_html=True, for_fleet=True),
+        ("chat.test/", "fleet"),
     ]
 
 

@@ -9,9 +9,14 @@ from proxy.admin.requests.problems import CommandRefused
 from proxy.api.commands import FleetDocument, FleetNodeRow, InvitationDocument, JoinDocument
 from proxy.observe.scrape import FleetFacts
 from proxy.supervisor.control.fleet_control import SupervisorFleet
+from proxy.supervisor.membership.kinds.orders import Ordered, Orders
 from tests.parts import differences
 from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, Node, World, pair
 from tests.waiting import until_seen
+
+
+async def follow(_: Ordered) -> None:
+    """There are no workers."""
 
 
 class Asked:
@@ -19,7 +24,7 @@ class Asked:
 
     def __init__(self, node: Node) -> None:
         self.log: list[tuple[Action, str, Outcome, str]] = []
-        self.control = SupervisorFleet(node.member, node.tickets, lambda *told: self.log.append(told))
+        self.control = SupervisorFleet(node.member, node.tickets, Orders(follow), lambda *told: self.log.append(told))
 
 
 @pytest.fixture
@@ -91,3 +96,8 @@ async def test_a_node_that_cannot_read_its_state_says_so(world: World) -> None:
         with pytest.raises(CommandRefused, match="this node cannot read its own state"):
             await asked.control.invite()
         assert asked.control.facts() is not None
+
+
+async def test_an_order_of_a_node_that_runs_no_fleet_is_refused(world: World) -> None:
+    with pytest.raises(CommandRefused, match="has not joined its fleet"):
+        await Asked(world.node("one")).control.order("orders/drain/chat/http://x", None)

@@ -28,6 +28,16 @@ class Kept:
         self.by_name: dict[str, MaintainedRoute] = {}
         self.error: OSError | None = None
         self.silent = 0
+        self.of_fleet: set[str] = set()
+        self.orders: list[tuple[str, object | None]] = []
+
+    def is_of_fleet(self, route: str) -> bool:
+        """Those that a test has set."""
+        return route in self.of_fleet
+
+    async def order(self, name: str, content: object | None) -> None:
+        """Note it."""
+        self.orders.append((name, content))
 
     @property
     def routes(self) -> tuple[MaintainedRoute, ...]:
@@ -65,7 +75,7 @@ def kept() -> Kept:
 def control(loaded: LoadedConfig, kept: Kept) -> SupervisorMaintenance:
     served: Any = SimpleNamespace(edition=SimpleNamespace(loaded=loaded))
     maintenance: Any = kept
-    return SupervisorMaintenance(served, maintenance, lambda: NOW)
+    return SupervisorMaintenance(served, maintenance, kept.order, lambda: NOW)
 
 
 def wish(**changes: Any) -> MaintenanceWish:
@@ -88,6 +98,7 @@ async def test_route_is_taken_out_with_its_defaults_or_as_wished(control: Superv
         "page": False,
         "allowed": [],
         "is_configured": True,
+        "is_of_fleet": False,
     }
     assert told == entry
     kept.by_name["chat.test/"] = MaintainedRoute("chat.test/", 5.0, 300, "", page_is_html=True, allowed=())
@@ -171,3 +182,30 @@ async def test_route_that_is_not_in_maintenance_cannot_be_put_back(control: Supe
         404,
         'route "chat.test/" is not in maintenance; in maintenance: none',
     )
+
+
+async def test_a_route_of_the_whole_fleet_is_ordered_and_put_back_there_alone(
+    control: SupervisorMaintenance, kept: Kept
+) -> None:
+    await control.begin(wish(for_fleet=True))
+    content = {
+        "route": "chat.test/",
+        "since": NOW,
+        "retry_after": 300,
+        "page": "",
+        "page_is_html": True,
+        "allowed": [],
+    }
+    assert kept.orders == [("orders/maintenance/chat.test/", content)]
+    assert kept.routes == ()
+    with pytest.raises(CommandRefused, match="is not in maintenance in the fleet"):
+        await control.end("chat.test/", for_fleet=True)
+    kept.of_fleet = {"chat.test/"}
+    with pytest.raises(CommandRefused, match="add --fleet") as caught:
+        await control.end("chat.test/")
+    assert caught.value.status == 409
+    await control.end("chat.test/", for_fleet=True)
+    assert kept.orders[1:] == [("orders/maintenance/chat.test/", None)]
+    await control.begin(wish())
+    (listed,) = control.listed()["routes"]
+    assert listed["is_of_fleet"]
