@@ -757,6 +757,22 @@ EXAMPLES = (
         "the store of the fleet cannot be used, the node serves by what it has: https://10.0.0.1:2379: no answer within 1.5 s",
     ),
     Example(secrets.FleetBack(), {"event": "fleet_back"}, "the store of the fleet can be used again"),
+    Example(secrets.FleetNodeAlive("edge-2"), {"event": "fleet_node_alive", "node": "edge-2"}, "edge-2 is there"),
+    Example(
+        secrets.FleetNodeGone("edge-2"),
+        {"event": "fleet_node_gone", "node": "edge-2"},
+        "edge-2 is gone, or does not reach the store",
+    ),
+    Example(
+        secrets.FleetConfigurationSeen("edge-2", "c1" * 32),
+        {"event": "fleet_configuration_seen", "node": "edge-2", "sha256": "c1" * 32},
+        "edge-2 serves by configuration c1c1c1c1c1c1",
+    ),
+    Example(
+        secrets.FleetLogBroken("edge-2", "it has 6 lines, and had 7"),
+        {"event": "fleet_log_broken", "node": "edge-2", "detail": "it has 6 lines, and had 7"},
+        "the audit log of edge-2 does not go on from where it was: it has 6 lines, and had 7",
+    ),
     # -- payload
     Example(
         payload.PayloadKeyRotated("chat", 4),

@@ -24,6 +24,7 @@ from proxy.observe.readiness import READY, Readiness
 from proxy.observe.scrape import (
     CertificateFacts,
     ConfigurationFacts,
+    FleetFacts,
     ListenerFacts,
     MaintenanceFacts,
     RevocationFacts,
@@ -198,6 +199,9 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
             "sealing.key", NOW - 200_000.0, keys_since={"tickets": NOW - 90_000.0, "acme": NOW - 100.0}
         ),
         configuration=ConfigurationFacts("/etc/plexigate/plexigate.toml", "ab" * 32, NOW - 3 * DAY),
+        fleet=FleetFacts(
+            "edge-1", planned={"session ticket keys": NOW + DAY}, members=2, alive=2, revision=7, epoch=1, skew=-0.25
+        ),
         pid=3_999,
     )
 
@@ -345,12 +349,43 @@ class FakeFleet:
             "revision": 7,
             "fault": None,
             "tickets_until": NOW + DAY,
-            "members": [{"node": "edge-1", "key": "a1" * 16, "since": NOW, "by": ""}],
+            "skew": -0.25,
+            "members": [
+                {
+                    "node": "edge-1",
+                    "key": "a1" * 16,
+                    "since": NOW,
+                    "by": "",
+                    "alive": True,
+                    "version": "0.1.0",
+                    "schema": 1,
+                    "configuration": "c1" * 32,
+                    "differs": False,
+                    "log_fault": None,
+                },
+                {
+                    "node": "edge-3",
+                    "key": "c3" * 16,
+                    "since": NOW,
+                    "by": "edge-1",
+                    "alive": False,
+                    "version": None,
+                    "schema": None,
+                    "configuration": None,
+                    "differs": False,
+                    "log_fault": None,
+                },
+            ],
             "requests": [{"node": "edge-2", "key": "b2" * 16, "since": None, "by": ""}],
         }
     )
     error: Exception | None = None
     """What the next call fails with."""
+    faults: dict[str, str | None] = field(default_factory=lambda: {"edge-1": None, "edge-3": None})
+    """Of a reload."""
+    leader: str | None = "edge-3"
+    """After the lead was given away."""
+    has_committed: bool = True
 
     def _tell(self, *call: str) -> None:
         self.told.append(call)
@@ -376,6 +411,21 @@ class FakeFleet:
         """Remember it."""
         self._tell("approve", node)
         return {"node": node, "key": "b2" * 16, "since": NOW, "by": "edge-1"}
+
+    async def give_lead(self, to: str | None) -> Any:
+        """Answer what was prepared."""
+        self._tell("leader", to or "")
+        return {"node": "edge-1", "leader": self.leader}
+
+    async def reload(self) -> Any:
+        """Answer what was prepared."""
+        self._tell("reload")
+        return {
+            "ok": not any(self.faults.values()),
+            "committed": self.has_committed,
+            "configuration": "c1" * 32,
+            "nodes": [{"node": node, "fault": fault} for node, fault in self.faults.items()],
+        }
 
     async def accept_restore(self) -> Any:
         """Answer what was prepared."""

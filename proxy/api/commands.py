@@ -1,4 +1,4 @@
-"""Answers to commands about the whole proxy, its servers, routes, alerts, rings and fleet. Pure."""
+"""Answers to commands about the whole proxy, its servers, routes, alerts, and rings. Pure."""
 
 from typing import NotRequired, TypedDict
 
@@ -178,50 +178,3 @@ class RingTrialsDocument(TypedDict):
     """`GET /payload-test`."""
 
     keys: list[RingTrialRow]
-
-
-class FleetNodeRow(TypedDict):
-    """A node that has joined, or (`since` is None) asks to.
-
-    `key` is the id of its public key: what operators compare. Empty if it cannot be read. `by` is
-    the node that let it in.
-    """
-
-    node: str
-    key: str
-    since: float | None
-    by: str
-
-
-class FleetDocument(TypedDict):
-    """`GET /fleet`. Times are UNIX seconds."""
-
-    node: str
-    key: str
-    """The id of the public key of this node."""
-    epoch: int | None
-    """Number of the key of the fleet; None if this node has not joined."""
-    leader: str | None
-    is_leading: bool
-    revision: int
-    fault: str | None
-    """Why the store cannot be used."""
-    tickets_until: float | None
-    """When the last session ticket key that is planned begins."""
-    members: list[FleetNodeRow]
-    requests: list[FleetNodeRow]
-
-
-class InvitationDocument(TypedDict):
-    """`POST /fleet/invite`."""
-
-    token: str
-    seconds: int
-    """So long it can be used."""
-
-
-class JoinDocument(TypedDict):
-    """`POST /fleet/join`."""
-
-    node: str
-    key: str

@@ -171,6 +171,22 @@ class BackupSection(TypedDict):
     late: bool
 
 
+class FleetSection(TypedDict):
+    """This node in its fleet. `skew` is in whole seconds; `differing` are nodes with another
+    configuration than the leader.
+    """
+
+    node: str
+    leader: str | None
+    members: int
+    alive: int
+    revision: int
+    epoch: int | None
+    skew: int | None
+    fault: str | None
+    differing: list[str]
+
+
 class Overview(TypedDict):
     proxy: ProxySection
     readiness: ReadinessSection
@@ -189,6 +205,7 @@ class Overview(TypedDict):
     maintenance: ShownTable[MaintenanceRow]
     configuration: ConfigurationSection
     backup: BackupSection | None
+    fleet: FleetSection | None
 
 
 class Samples(TypedDict):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -14,9 +15,12 @@ from config.diff import Change, EffectKind
 from config.values.problems import ConfigError, Problem
 from proxy.admin.client import AdminUnreachable, UnixAdminClient, connect
 from proxy.api.commands import ReloadDocument
-from proxy.commands.terminal.asking import ConfigOption, SocketOption, ended
+from proxy.api.fleet import FleetReloadDocument
+from proxy.commands.terminal.answers import answer
+from proxy.commands.terminal.asking import ConfigOption, SocketOption, asked, ended
 from proxy.commands.terminal.console import error_console, table_console
 from proxy.commands.terminal.problem_table import print_problems
+from proxy.commands.terminal.tables import plain_table
 
 app = typer.Typer()
 
@@ -57,6 +61,9 @@ def reload(
     config: ConfigOption = None,
     socket: SocketOption = None,
     is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+    is_of_fleet: Annotated[
+        bool, typer.Option("--fleet", help="Reload all nodes of the fleet that are alive, or none.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
     """Reload the configuration of the running proxy without dropping a
@@ -65,20 +72,48 @@ def reload(
     All workers change together or none does. Exits with 0 when the reload is done
     (with --dry-run: is possible), with 1 when it is refused: the proxy then
     continues unchanged.
+
+    With --fleet, put the file on all nodes first. Each compares its own with that of
+    this node, without what is of the machine, and tries it. When all can, all reload.
     """
+    if is_of_fleet:
+        if is_dry_run:
+            raise ended("--dry-run is for one node; --fleet tries on all nodes before it changes anything")
+        _reload_fleet(config, socket, as_json=as_json)
+        return
     try:
-        answer, report = _ask(connect(config, socket), dry_run=is_dry_run)
+        document, report = _ask(connect(config, socket), dry_run=is_dry_run)
     except ConfigError as error:
         print_problems(error.problems, error_console())
         raise typer.Exit(1) from None
     except AdminUnreachable as error:
         raise ended(str(error)) from None
     if as_json:
-        typer.echo(json.dumps(answer, indent=2))
+        typer.echo(json.dumps(document, indent=2))
     else:
         _show(report, table_console())
     if not report.ok:
         raise typer.Exit(1)
+
+
+def _reload_fleet(config: Path | None, socket: Path | None, *, as_json: bool) -> None:
+    made: FleetReloadDocument = asked(config, socket, lambda client: client.post("/fleet/reload", {}))
+    answer(made, lambda: _fleet_table(made), as_json=as_json)
+    if not made["ok"]:
+        raise typer.Exit(1)
+
+
+def _fleet_table(made: FleetReloadDocument) -> Group:
+    table = plain_table("node", "")
+    for one in made["nodes"]:
+        good = "reloaded" if made["committed"] else "could reload"
+        table.add_row(one["node"], Text(one["fault"], style="red") if one["fault"] else Text(good))
+    serves = f"serve by configuration {made['configuration'][:12]}."
+    if made["ok"]:
+        return Group(table, f"All nodes {serves}")
+    if made["committed"]:
+        return Group(table, f"Nodes without a fault {serves} Correct the others, and repeat this.")
+    return Group(table, "Refused: no node has changed.")
 
 
 def _ask(client: UnixAdminClient, *, dry_run: bool) -> tuple[ReloadDocument, ReloadSummary]:

@@ -61,6 +61,10 @@ class AlertKind(StrEnum):
     STATE_NOT_WRITABLE = "state_not_writable"
     BACKUP_OLD = "backup_old"
     FLEET_AWAY = "fleet_away"
+    FLEET_CLOCK = "fleet_clock"
+    FLEET_RESTORED = "fleet_restored"
+    FLEET_CONFIGURATION = "fleet_configuration"
+    FLEET_LOG_BROKEN = "fleet_log_broken"
     SECRETS_NOT_ROTATED = "secrets_not_rotated"
     SEALING_NOT_RENEWED = "sealing_not_renewed"
     SEALING_KEY_REPLACED = "sealing_key_replaced"
@@ -260,10 +264,39 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
     AlertKind.FLEET_AWAY: KindFacts(
         _WARNING,
         "the node",
-        "The store of the fleet, or something in it, cannot be used. The node serves by what it has. The alert is serious "
-        "when session ticket keys are planned for less than six hours, or if this node has not joined its fleet.",
-        "Check etcd, and the network to it: `plexigate fleet status`.",
+        "The store of the fleet, or something in it, cannot be used, and what the node has planned without it ends in 18 hours "
+        "or less. The alert is serious from six hours on, and if this node has not joined its fleet; it is critical in the last hour.",
+        "Check etcd, and the network to it: `plexigate fleet status`, `plexigate doctor`.",
         after_seconds=60.0,
+    ),
+    AlertKind.FLEET_CLOCK: KindFacts(
+        _SERIOUS,
+        "the node",
+        "The clock of this node differs by more than a minute from that of the fleet's store. The node serves, takes nothing "
+        "new and does not lead.",
+        "Check NTP on this node, and on the machines of etcd.",
+        after_seconds=60.0,
+    ),
+    AlertKind.FLEET_RESTORED: KindFacts(
+        _SERIOUS,
+        "the node",
+        "The store of the fleet has lost changes, as one that was restored from a snapshot. The node serves by what it has, and "
+        "takes nothing new.",
+        "If that is the etcd that you want, run `plexigate fleet accept-restore` on each node.",
+    ),
+    AlertKind.FLEET_CONFIGURATION: KindFacts(
+        _WARNING,
+        "the node that differs",
+        "A node of the fleet serves by another configuration than the leader, which tells.",
+        "Give it the same file, apart from what is of that machine, and run `plexigate reload --fleet`.",
+        after_seconds=60.0,
+    ),
+    AlertKind.FLEET_LOG_BROKEN: KindFacts(
+        _SERIOUS,
+        "the node with that log",
+        "The audit log of a node does not go on from where it was: lines are gone, or are others than before. All nodes tell, "
+        "for a day.",
+        "Run `plexigate audit verify` on that node, with the checkpoints in its journal. The machine may be compromised.",
     ),
     AlertKind.SECRETS_NOT_ROTATED: KindFacts(
         _WARNING,

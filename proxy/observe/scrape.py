@@ -3,7 +3,7 @@ status. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from proxy.figures.snapshot import Counts, ServerCounts, Snapshot
 from proxy.observe.alert import OpenAlert
@@ -208,15 +208,40 @@ class BackupFacts:
         return age is None or age > self.alert_after
 
 
+class FleetFault(Enum):
+    """Why a node does not use what its fleet shares."""
+
+    STORE = auto()
+    """The store does not answer, or something in it cannot be used."""
+    CLOCK = auto()
+    RESTORED = auto()
+    """The store has lost changes."""
+
+
 @dataclass(frozen=True, slots=True)
 class FleetFacts:
-    """This node in its fleet. `fault`: why the store cannot be used. `until`: up to when session
-    ticket keys are planned, in UNIX seconds; None if this node has not joined.
+    """This node in its fleet. `fault`: why the store cannot be used, of which `kind`.
+
+    `planned`: up to when things are planned without the store, in UNIX seconds; empty if this node
+    has not joined. `members` have joined, and `alive` of them are there. `epoch` is the number of
+    the key. `skew`: by how many seconds the clock is ahead of that of the store. `others`: nodes
+    with another configuration than the leader has, and its digest. `broken_logs`: nodes whose audit
+    log did not go on from where it was, with the time and how.
     """
 
     node: str
     fault: str | None = None
-    until: float | None = None
+    kind: FleetFault = FleetFault.STORE
+    planned: Mapping[str, float] = field(default_factory=dict)
+    leader: str | None = None
+    is_leading: bool = False
+    members: int = 0
+    alive: int = 0
+    revision: int = 0
+    epoch: int | None = None
+    skew: float | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+    broken_logs: Mapping[str, tuple[float, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

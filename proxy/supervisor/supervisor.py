@@ -142,11 +142,15 @@ class Supervisor:
         from proxy.supervisor.membership.configured import member_of
         from proxy.supervisor.membership.kinds.orders import Orders
         from proxy.supervisor.membership.kinds.tickets import Tickets
+        from proxy.supervisor.membership.shared_parts import shared_parts
 
+        tell = self.reporting.tell
         tickets = Tickets(self.tickets, wall_clock)
+        reload = self.changeover.reload
+        parts = shared_parts(loaded, lambda: self.served.edition.content, reload, tickets, tell, wall_clock)
         orders = Orders(self.crew.follow_fleet)
-        member = member_of(loaded, vault, [tickets, orders], self.reporting.tell, wall_clock)
-        return SupervisorFleet(member, tickets, orders, safe.trail.operation)
+        member = member_of(loaded, vault, [*parts.all, orders], tell, wall_clock)
+        return SupervisorFleet(member, parts, orders, safe.trail.operation)
 
     def _changeover_of(self, safe: Safe) -> Changeover:
         loop = self._loop

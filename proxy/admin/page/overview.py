@@ -12,6 +12,7 @@ from proxy.api.overview import (
     ClassicalSection,
     ConfigurationSection,
     CredentialRow,
+    FleetSection,
     LatencySummary,
     ListenerSummary,
     Overview,
@@ -32,7 +33,7 @@ from proxy.api.status import (
 )
 from proxy.observe.counts.busiest import busiest
 from proxy.observe.history.history import History
-from proxy.observe.scrape import CertificateFacts, Scrape
+from proxy.observe.scrape import CertificateFacts, FleetFacts, Scrape
 from proxy.observe.status import status
 from proxy.tls.wire.groups import group_named
 
@@ -74,6 +75,7 @@ def overview(scrape: Scrape, history: History, issued: Sequence[CertificateRow],
         "maintenance": _first(told["maintenance"]),
         "configuration": _configuration(scrape, told),
         "backup": _backup(told["backup"]),
+        "fleet": None if scrape.fleet is None else _fleet(scrape.fleet),
     }
 
 
@@ -86,6 +88,20 @@ def _configuration(scrape: Scrape, told: StatusDocument) -> ConfigurationSection
 def _backup(row: BackupRow | None) -> BackupSection | None:
     """When it was made, not its age: a section goes out when it changes."""
     return None if row is None else {"newest_at": row["newest_at"], "late": row["late"]}
+
+
+def _fleet(facts: FleetFacts) -> FleetSection:
+    return {
+        "node": facts.node,
+        "leader": facts.leader,
+        "members": facts.members,
+        "alive": facts.alive,
+        "revision": facts.revision,
+        "epoch": facts.epoch,
+        "skew": None if facts.skew is None else round(facts.skew),
+        "fault": facts.fault,
+        "differing": sorted(facts.others),
+    }
 
 
 def _sentence(readiness: ReadinessDocument) -> str:

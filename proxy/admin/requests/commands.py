@@ -26,6 +26,8 @@ GET  /fleet                               members, the leader, and who asks to j
 POST /fleet/invite                        the token of an invitation
 POST /fleet/join                          asks to join; the body is that token
 POST /fleet/approve?node=NODE             hands the key of the fleet to a node that asks
+POST /fleet/leader?to=NODE                lets another node lead; without a node any other one
+POST /fleet/reload                        reloads all nodes, or none
 POST /fleet/accept-restore                uses a store that has lost changes
 """
 
@@ -41,7 +43,8 @@ from proxy.admin.requests.contracts import Control, FleetControl
 from proxy.admin.requests.problems import CommandRefused, json_answer, problem, steps_answer
 from proxy.admin.requests.wishes import MaintenanceWish, RotationWish
 from proxy.api.certificates import CertificatesDocument
-from proxy.api.commands import DrainDocument, JoinDocument, MaintainedRow, MaintenanceDocument, MaintenanceEnd
+from proxy.api.commands import DrainDocument, MaintainedRow, MaintenanceDocument, MaintenanceEnd
+from proxy.api.fleet import JoinDocument
 from proxy.observe.status import status
 
 _UPGRADE: Final = "/upgrade"
@@ -88,6 +91,8 @@ class Commands:
         _post(router, "/fleet/invite", lambda _: self._fleet.invite())
         _post(router, "/fleet/join", self._join)
         _post(router, "/fleet/approve", lambda request: self._fleet.approve(request.query.get("node", "")))
+        _post(router, "/fleet/leader", lambda request: self._fleet.give_lead(request.query.get("to") or None))
+        _post(router, "/fleet/reload", lambda _: self._fleet.reload())
         _post(router, "/fleet/accept-restore", lambda _: self._fleet.accept_restore())
 
     @property

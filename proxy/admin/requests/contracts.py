@@ -18,10 +18,6 @@ from proxy.api.commands import (
     ChangeRow,
     DrainDocument,
     ExportDocument,
-    FleetDocument,
-    FleetNodeRow,
-    InvitationDocument,
-    JoinDocument,
     KeyTrialDocument,
     MaintainedRow,
     MaintenanceDocument,
@@ -30,6 +26,14 @@ from proxy.api.commands import (
     RingsDocument,
     RingTrialsDocument,
     UpgradeLine,
+)
+from proxy.api.fleet import (
+    FleetDocument,
+    FleetLeadDocument,
+    FleetNodeRow,
+    FleetReloadDocument,
+    InvitationDocument,
+    JoinDocument,
 )
 from proxy.observe.history.history import History
 from proxy.observe.readiness import Readiness
@@ -173,6 +177,12 @@ class FleetControl(Protocol):
         """Ask to join by the token of an invitation."""
 
     async def approve(self, node: str) -> FleetNodeRow: ...
+
+    async def give_lead(self, to: str | None) -> FleetLeadDocument:
+        """Let another node lead, or (None) any other one, and wait until it does."""
+
+    async def reload(self) -> FleetReloadDocument:
+        """Reload all nodes that are alive, or none."""
 
     async def accept_restore(self) -> FleetDocument:
         """Use a store again that has lost changes, as after a restore."""

@@ -8,7 +8,14 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from proxy.api.commands import FleetDocument, FleetNodeRow, InvitationDocument, JoinDocument
+from proxy.api.fleet import (
+    FleetDocument,
+    FleetLeadDocument,
+    FleetMemberRow,
+    FleetNodeRow,
+    InvitationDocument,
+    JoinDocument,
+)
 from proxy.commands.terminal.answers import answer
 from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
 from proxy.commands.terminal.help_text import WholeSentences
@@ -24,7 +31,11 @@ app = typer.Typer(
 
 @app.command(epilog="Example: plexigate fleet status --json")
 def status(config: ConfigOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
-    """Show the members, the leader, who asks to join, and whether the store answers."""
+    """Show the members, the leader, who asks to join, and whether the store answers.
+
+    Of each member: whether it is alive, its version, in which schema it can write,
+    and the digest of its configuration. One that differs from the leader's is named.
+    """
     document: FleetDocument = asked(config, socket, lambda client: client.get("/fleet"))
     answer(document, lambda: _shown(document), as_json=as_json)
 
@@ -32,20 +43,44 @@ def status(config: ConfigOption = None, socket: SocketOption = None, as_json: Js
 def _shown(document: FleetDocument) -> Group:
     epoch = document["epoch"]
     until = document["tickets_until"]
+    skew = document["skew"]
     facts = plain_table("", "")
     facts.add_row("this node", f"{document['node']}, key {document['key']}")
     facts.add_row("state", "has not joined" if epoch is None else f"member, epoch {epoch}")
     facts.add_row(
         "store", Text(document["fault"], style="red") if document["fault"] else f"revision {document['revision']}"
     )
+    facts.add_row(
+        "clock", "-" if skew is None else f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the store"
+    )
     facts.add_row("leader", document["leader"] or "none")
     facts.add_row("tickets planned until", "-" if until is None else _time(until))
-    nodes = plain_table("node", "key", "since", "let in by", "")
+    nodes = plain_table("node", "", "version", "schema", "configuration", "key", "since", "let in by")
     for one in document["members"]:
-        nodes.add_row(one["node"], one["key"], _time(one["since"] or 0), one["by"] or "founder", "")
-    for one in document["requests"]:
-        nodes.add_row(one["node"], one["key"], "-", "-", Text("asks to join", style="yellow"))
-    return Group(facts, nodes)
+        state = Text("leads", style="bold") if one["node"] == document["leader"] else Text("alive")
+        nodes.add_row(
+            one["node"],
+            state if one["alive"] else Text("away", style="yellow"),
+            one["version"] or "-",
+            "-" if one["schema"] is None else str(one["schema"]),
+            _configuration(one),
+            one["key"],
+            _time(one["since"] or 0),
+            one["by"] or "founder",
+        )
+    for asking in document["requests"]:
+        nodes.add_row(asking["node"], Text("asks to join", style="yellow"), "-", "-", "-", asking["key"], "-", "-")
+    broken = [
+        Text(f"the audit log of {one['node']} does not go on from where it was: {one['log_fault']}", style="red")
+        for one in document["members"]
+        if one["log_fault"]
+    ]
+    return Group(facts, nodes, *broken)
+
+
+def _configuration(row: FleetMemberRow) -> Text:
+    short = (row["configuration"] or "-")[:12]
+    return Text(f"{short}, differs", style="red") if row["differs"] else Text(short)
 
 
 def _time(seconds: float) -> str:
@@ -89,6 +124,37 @@ def approve(
     """
     made: FleetNodeRow = asked(config, socket, lambda client: client.post("/fleet/approve", {"node": node}))
     answer(made, lambda: f"{made['node']} is a member (key {made['key']}).", as_json=as_json)
+
+
+@app.command(epilog="Example: plexigate fleet leader --step-down")
+def leader(
+    node: Annotated[str | None, typer.Argument(metavar="[NODE]", help="Let this node lead, from now on")] = None,
+    steps_down: Annotated[
+        bool, typer.Option("--step-down", help="Let any other node lead, before maintenance.")
+    ] = False,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which node leads, or give the lead away.
+
+    A node that ends gives its lead away by itself. Who stepped down does not lead
+    for 30 seconds, unless it is named. Exits with 1 if the node that is wanted does
+    not lead within 10 seconds, or if no node leads.
+    """
+    if node is not None and steps_down:
+        raise ended("name a node, or use --step-down")
+    if node is None and not steps_down:
+        document: FleetDocument = asked(config, socket, lambda client: client.get("/fleet"))
+        made: FleetLeadDocument = {"node": document["node"], "leader": document["leader"]}
+        is_as_wanted = made["leader"] is not None
+    else:
+        wish = {} if node is None else {"to": node}
+        made = asked(config, socket, lambda client: client.post("/fleet/leader", wish))
+        is_as_wanted = made["leader"] == node if node is not None else made["leader"] not in {None, made["node"]}
+    answer(made, lambda: f"{made['leader'] or 'no node'} leads.", as_json=as_json)
+    if not is_as_wanted:
+        raise typer.Exit(1)
 
 
 @app.command("accept-restore", epilog="Example: plexigate fleet accept-restore")

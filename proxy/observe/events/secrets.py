@@ -181,3 +181,70 @@ class FleetBack(Event):
 
     def sentence(self) -> str:
         return "the store of the fleet can be used again"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetNodeAlive(Event):
+    """A node of the fleet is there: it started, or it reaches the store again."""
+
+    event = "fleet_node_alive"
+    level = Level.INFORMATION
+
+    node: str
+    """Which one."""
+
+    def sentence(self) -> str:
+        return f"{self.node} is there"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetNodeGone(Event):
+    """A node of the fleet has ended, or has not reached the store for 90 s.
+
+    If it was not meant to end, look at its log, and at the network between it and etcd.
+    """
+
+    event = "fleet_node_gone"
+    level = Level.WARNING
+
+    node: str
+    """Which one."""
+
+    def sentence(self) -> str:
+        return f"{self.node} is gone, or does not reach the store"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetConfigurationSeen(Event):
+    """A node of the fleet serves by another configuration than before."""
+
+    event = "fleet_configuration_seen"
+    level = Level.INFORMATION
+
+    node: str
+    """Which one."""
+    sha256: str
+    """Digest of what all nodes should have alike, in hexadecimal."""
+
+    def sentence(self) -> str:
+        return f"{self.node} serves by configuration {self.sha256[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLogBroken(Event):
+    """The audit log of a node of the fleet does not go on from where it was.
+
+    An operator has begun another one, or the file was changed. Compare it with a copy, and with its
+    checkpoints in the journal: `plexigate audit verify`.
+    """
+
+    event = "fleet_log_broken"
+    level = Level.ACTION
+
+    node: str
+    """Which one."""
+    detail: str
+    """What is not as before."""
+
+    def sentence(self) -> str:
+        return f"the audit log of {self.node} does not go on from where it was: {self.detail}"

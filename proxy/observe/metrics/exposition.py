@@ -72,6 +72,7 @@ def families(scrape: Scrape) -> dict[str, Rows]:
         ],
         "maintenance": [{"route": one.route, "since": one.since} for one in scrape.maintenance],
         "sealing_keys": _sealing_keys(scrape),
+        **_fleet(scrape),
         "rotations": [{"result": result, "count": count} for result, count in scrape.rotations.items()],
         "rotating": [
             {"identity": one.identity, "credential": one.credential, "urgency": one.urgency, "failures": one.failures}
@@ -157,6 +158,27 @@ def _sealing_keys(scrape: Scrape) -> Rows:
         return []
     since = {**one.keys_since, **({} if one.since is None else {"sealing": one.since})}
     return [{"key": key, "age": scrape.now - at} for key, at in sorted(since.items())]
+
+
+def _fleet(scrape: Scrape) -> dict[str, Rows]:
+    one = scrape.fleet
+    if one is None:
+        return {}
+    return {
+        "fleet": [
+            {
+                "connected": int(one.fault is None),
+                "leading": int(one.is_leading),
+                "members": one.members,
+                "alive": one.alive,
+                "differing": len(one.others),
+                "revision": one.revision,
+            }
+        ],
+        "fleet_epoch": [] if one.epoch is None else [{"count": one.epoch}],
+        "fleet_skew": [] if one.skew is None else [{"skew": one.skew}],
+        "fleet_planned": [{"what": what, "left": until - scrape.now} for what, until in sorted(one.planned.items())],
+    }
 
 
 class _Families(Collector):

@@ -326,6 +326,34 @@ _ALERTS: Final = (
     ),
 )
 
+_FLEET: Final = (
+    gauge("fleet_connected", "Whether this node can use the store of its fleet.", "fleet", value="connected"),
+    gauge("fleet_leading", "Whether this node leads its fleet.", "fleet", value="leading"),
+    gauge("fleet_members", "Nodes that have joined the fleet.", "fleet", value="members"),
+    gauge("fleet_nodes_alive", "Nodes of the fleet that are there.", "fleet", value="alive"),
+    gauge(
+        "fleet_nodes_differing",
+        "Nodes of the fleet with another configuration than the leader has.",
+        "fleet",
+        value="differing",
+    ),
+    gauge("fleet_revision", "The newest change in the store that this node has heard of.", "fleet", value="revision"),
+    gauge("fleet_epoch", "Number of the key of the fleet. None before this node has joined.", "fleet_epoch"),
+    gauge(
+        "fleet_clock_skew_seconds",
+        "How far the clock of this node is ahead of that of the store. Above 60, and below -60, it takes nothing new.",
+        "fleet_skew",
+        value="skew",
+    ),
+    gauge(
+        "fleet_planned_seconds",
+        "Time for which this node has planned without the store.",
+        "fleet_planned",
+        "what",
+        value="left",
+    ),
+)
+
 GROUPS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "Handshakes": _HANDSHAKES,
     "Keys in tokens": TOKENS,
@@ -340,6 +368,7 @@ GROUPS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "Logs": _LOGS,
     "Certificates": _CERTIFICATES,
     "Alerts": _ALERTS,
+    "Fleets": _FLEET,
 }
 """All metrics, by what they are about."""
 

@@ -13,7 +13,7 @@ from proxy.limits.reasons import ConnectionReason
 from proxy.observe.alert import Concern, span, utc
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 from proxy.observe.readiness import ReadinessSubject
-from proxy.observe.scrape import CertificateFacts, RevocationFacts, Scrape
+from proxy.observe.scrape import CertificateFacts, FleetFacts, FleetFault, RevocationFacts, Scrape
 from proxy.supervisor.alerts.growth import Growth
 from proxy.upstream.pooling.statistics import ServerState
 
@@ -27,7 +27,16 @@ _MOST_UNKNOWN: Final = 20
 """Alerts of single certificates: a log may invent thousands."""
 _LOG_SECONDS: Final = 6 * _HOUR
 """Logs fail for a while, now and then, and lose nothing by that."""
-_PLANNED_SECONDS: Final = 6 * _HOUR
+_FLEET_LEFT: Final = (
+    (_HOUR, AlertUrgency.CRITICAL),
+    (6 * _HOUR, AlertUrgency.SERIOUS),
+    (18 * _HOUR, AlertUrgency.WARNING),
+)
+"""What is planned without the store of the fleet, in seconds. A day is planned at least."""
+_OF_FLEET: Final = {
+    FleetFault.CLOCK: AlertKind.FLEET_CLOCK,
+    FleetFault.RESTORED: AlertKind.FLEET_RESTORED,
+}
 _OF_ROTATION: Final = {
     Urgency.LATE: AlertUrgency.WARNING,
     Urgency.GRAVE: AlertUrgency.SERIOUS,
@@ -244,14 +253,33 @@ def _backups(facts: AlertFacts) -> Iterator[Concern]:
 
 def _fleet(facts: AlertFacts) -> Iterator[Concern]:
     fleet = facts.scrape.fleet
-    if fleet is None or fleet.fault is None:
+    if fleet is None:
         return
-    left = None if fleet.until is None else fleet.until - facts.scrape.now
-    urgency = AlertUrgency.WARNING if left is not None and left > _PLANNED_SECONDS else AlertUrgency.SERIOUS
-    planned = (
-        "this node has not joined" if left is None else f"session ticket keys are planned for {span(max(left, 0))}"
-    )
-    yield _concern(AlertKind.FLEET_AWAY, fleet.node, f"the store of the fleet: {fleet.fault}; {planned}", urgency)
+    if fleet.fault is not None and (kind := _OF_FLEET.get(fleet.kind)) is not None:
+        yield _concern(kind, fleet.node, fleet.fault)
+    elif fleet.fault is not None:
+        yield from _fleet_away(fleet, facts.scrape.now)
+    for node, (at, how) in fleet.broken_logs.items():
+        if facts.scrape.now - at < _DAY:
+            yield _concern(AlertKind.FLEET_LOG_BROKEN, node, f"the audit log of {node} does not go on: {how}")
+    if fleet.is_leading:
+        for node, digest in fleet.others.items():
+            text = f"{node} serves by configuration {digest[:12]}, and the leader, {fleet.node}, by another one"
+            yield _concern(AlertKind.FLEET_CONFIGURATION, node, text)
+
+
+def _fleet_away(fleet: FleetFacts, now: float) -> Iterator[Concern]:
+    why = f"the store of the fleet: {fleet.fault}"
+    if not fleet.planned:
+        yield _concern(AlertKind.FLEET_AWAY, fleet.node, f"{why}; this node has not joined", AlertUrgency.SERIOUS)
+        return
+    what, until = min(fleet.planned.items(), key=lambda one: one[1])
+    left = max(until - now, 0.0)
+    for most, urgency in _FLEET_LEFT:
+        if left <= most:
+            text = f"{why}; {what} are planned for {span(left)}"
+            yield _concern(AlertKind.FLEET_AWAY, fleet.node, text, urgency)
+            return
 
 
 _RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (

@@ -1,33 +1,52 @@
 """Answers the admin server's questions about the fleet, and lets nodes into it."""
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from certs.audit.entries import Action, Outcome, Told
 from certs.sealing.files import SealedFileUnusable
 from proxy.admin.requests.problems import CommandRefused
-from proxy.api.commands import FleetDocument, FleetNodeRow, InvitationDocument, JoinDocument
-from proxy.observe.scrape import FleetFacts
+from proxy.api.fleet import (
+    FleetDocument,
+    FleetLeadDocument,
+    FleetMemberRow,
+    FleetNodeRow,
+    FleetReloadDocument,
+    InvitationDocument,
+    JoinDocument,
+)
+from proxy.observe.scrape import FleetFacts, FleetFault
 from proxy.supervisor.membership.admissions import INVITED_SECONDS, Admissions, MemberFacts, NotAdmitted
 from proxy.supervisor.membership.joining import NotJoined
+from proxy.supervisor.membership.kinds.fleet_reload import OfferedAlready
 from proxy.supervisor.membership.kinds.orders import Orders
-from proxy.supervisor.membership.kinds.tickets import Tickets
-from proxy.supervisor.membership.member import Member, NotAMember
-from proxy.supervisor.membership.places import nodes_of
+from proxy.supervisor.membership.member import ClockDiffers, Member, StoreRestored
+from proxy.supervisor.membership.places import MEMBERS, nodes_of
 from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway
+from proxy.supervisor.membership.shared_kind import NotAMember
+from proxy.supervisor.membership.shared_parts import SharedParts
 from proxy.supervisor.membership.values import ValueUnusable
 
+_LEAD_SECONDS: Final = 10.0
+"""Twice the time after which another node leads."""
+_LOOK_SECONDS: Final = 0.05
+_KINDS_OF_FAULT: Final[Mapping[type[object], FleetFault]] = {
+    ClockDiffers: FleetFault.CLOCK,
+    StoreRestored: FleetFault.RESTORED,
+}
 Result = TypeVar("Result")
 
 
 class SupervisorFleet:
     """Implements `admin.requests.contracts.FleetControl`."""
 
-    def __init__(self, member: Member, tickets: Tickets, orders: Orders, told: Told) -> None:
+    def __init__(self, member: Member, parts: SharedParts, orders: Orders, told: Told) -> None:
         """`told` writes to the audit log who got the key of the fleet."""
         self._member = member
-        self._tickets = tickets
+        self._parts = parts
         self._orders = orders
         self._told = told
 
@@ -37,29 +56,98 @@ class SupervisorFleet:
         return self._member.run
 
     def facts(self) -> FleetFacts:
-        return FleetFacts(self._member.name, self._member.fault, self._tickets_until)
+        member = self._member
+        nodes = self._parts.nodes
+        plan = self._parts.tickets.plan
+        reference = self._reference
+        return FleetFacts(
+            node=member.name,
+            fault=member.fault,
+            kind=_KINDS_OF_FAULT.get(type(member.trouble), FleetFault.STORE),
+            planned={} if plan is None else {"session ticket keys": plan.until},
+            leader=self._leader,
+            is_leading=member.is_leading,
+            members=len(nodes_of(MEMBERS, member.entries)),
+            alive=len(nodes.alive),
+            revision=member.revision,
+            epoch=member.state.key.epoch if member.has_begun and member.state.key is not None else None,
+            skew=member.skew,
+            others={} if reference is None else nodes.differing(reference),
+            broken_logs=dict(nodes.broken),
+        )
 
     @property
-    def _tickets_until(self) -> float | None:
-        return None if self._tickets.plan is None else self._tickets.plan.until
+    def _leader(self) -> str | None:
+        stored = self._member.entries.get(LEADER)
+        return next(iter(nodes_of("", [] if stored is None else [stored.value.decode(errors="replace")])), None)
+
+    @property
+    def _reference(self) -> str | None:
+        """The configuration that the others are compared with: that of the leader."""
+        facts = self._parts.nodes.facts
+        found = facts.get(self._leader or self._member.name) or facts.get(self._member.name)
+        return None if found is None else found.configuration
 
     async def listed(self) -> FleetDocument:
         member = self._joinable()
         state = member.state
         admissions = Admissions(member)
-        leader = member.entries.get(LEADER)
-        leaders = nodes_of("", [] if leader is None else [leader.value.decode(errors="replace")])
+        plan = self._parts.tickets.plan
         return {
             "node": member.name,
             "key": state.private.public.id,
             "epoch": None if state.key is None else state.key.epoch,
-            "leader": next(iter(leaders), None),
+            "leader": self._leader,
             "is_leading": member.is_leading,
             "revision": member.revision,
             "fault": member.fault,
-            "tickets_until": self._tickets_until,
-            "members": [] if state.key is None else [_row(one) for one in admissions.members()],
+            "tickets_until": None if plan is None else plan.until,
+            "skew": member.skew,
+            "members": [] if state.key is None else [self._member_row(one) for one in admissions.members()],
             "requests": [_row(one) for one in admissions.requests()],
+        }
+
+    def _member_row(self, member: MemberFacts) -> FleetMemberRow:
+        nodes = self._parts.nodes
+        facts = nodes.facts.get(member.node)
+        broken = nodes.broken.get(member.node)
+        return {
+            **_row(member),
+            "alive": member.node in nodes.alive,
+            "version": None if facts is None else facts.version,
+            "schema": None if facts is None else facts.schema,
+            "configuration": None if facts is None else facts.configuration,
+            "differs": facts is not None and facts.configuration != self._reference,
+            "log_fault": None if broken is None else broken[1],
+        }
+
+    async def give_lead(self, to: str | None) -> FleetLeadDocument:
+        member = self._joinable()
+        if to is None and not member.is_leading:
+            raise CommandRefused(409, f"{member.name} does not lead, {self._leader or 'no node'} does")
+        if to is not None and to not in self._parts.nodes.alive:
+            raise CommandRefused(409, f"no member {to} is alive: look at plexigate fleet status")
+        if to is None and self._parts.nodes.alive <= {member.name}:
+            raise CommandRefused(409, "no other node is alive that could lead")
+        await _translated(self._parts.lead.give(member, to))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAD_SECONDS):
+                while not (self._leader == to if to else self._leader not in {None, member.name}):  # noqa: ASYNC110
+                    await asyncio.sleep(_LOOK_SECONDS)
+        return {"node": member.name, "leader": self._leader}
+
+    async def reload(self) -> FleetReloadDocument:
+        member = self._joinable()
+        _ = member.key
+        try:
+            made = await _translated(self._parts.reload.offer(member))
+        except ValueError as error:
+            raise CommandRefused(409, f"the configuration of this node is no TOML: {error}") from None
+        return {
+            "ok": made.has_committed and not any(made.faults.values()),
+            "committed": made.has_committed,
+            "configuration": made.digest,
+            "nodes": [{"node": node, "fault": fault} for node, fault in made.faults.items()],
         }
 
     async def invite(self) -> InvitationDocument:
@@ -104,5 +192,5 @@ async def _translated(work: Coroutine[Any, Any, Result]) -> Result:
         ) from None
     except SharedAway as error:
         raise CommandRefused(409, f"the store of the fleet cannot be used: {error}") from None
-    except (NotAMember, NotAdmitted, NotJoined, ValueUnusable, SealedFileUnusable, OSError) as error:
+    except (NotAMember, NotAdmitted, NotJoined, OfferedAlready, ValueUnusable, SealedFileUnusable, OSError) as error:
         raise CommandRefused(409, str(error)) from None

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
 from certs.hierarchy.configured import directory_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.recipients import kem_of
 from config.loading.loaded import LoadedConfig
 from config.loading.reading import read_regular
-from config.values.problems import Problem
+from config.values.problems import Problem, printable
 from proxy.observe.events.event import Tell
 from proxy.supervisor.membership.etcd import EtcdStore, EtcdUser
 from proxy.supervisor.membership.member import Member
@@ -23,7 +26,9 @@ from proxy.tls.openssl.context import UPSTREAM_GROUPS, UpstreamTls, build_client
 from proxy.tls.openssl.libssl import LibsslError
 
 _LONGEST: Final = 1_000
+_LARGEST_FILE: Final = 1_048_576
 _WANTED: Final = "a file with the password of the user of etcd in one line, mode 0600 (chmod 600 FILE)"
+_UNNAMED: Final = "one with an empty subject: where etcd has users, its JSON gateway refuses others"
 _FILES: Final = "PEM files: the certificate and key of this node, and the CA of etcd"
 
 
@@ -38,10 +43,27 @@ def fleet_problems(loaded: LoadedConfig) -> Iterator[Problem]:
             _FILES,
         )
     user = _user(loaded)
+    if user is None:
+        return
     try:
-        _ = user and user.password()
+        _ = user.password()
     except OSError as error:
         yield loaded.file.error(("fleet", "password_file"), str(error.strerror), _WANTED)
+    yield from _named_certificates(loaded)
+
+
+def _named_certificates(loaded: LoadedConfig) -> Iterator[Problem]:
+    written = loaded.config.fleet.certificate
+    if written is None:
+        return
+    try:
+        content = read_regular(loaded.file.resolve(written), _LARGEST_FILE).content
+        subject = x509.load_pem_x509_certificates(content)[0].subject
+    except (OSError, ValueError):
+        return  # told before
+    if names := subject.get_attributes_for_oid(NameOID.COMMON_NAME):
+        found = f"a certificate with the common name {printable(str(names[0].value))}"
+        yield loaded.file.error(("fleet", "certificate"), found, _UNNAMED)
 
 
 def member_of(
@@ -56,7 +78,7 @@ def member_of(
     assert settings.name is not None  # there is no etcd without it
     return Member(
         settings.name,
-        EtcdStore(settings.etcd, _tls(loaded), settings.prefix, _user(loaded)),
+        store_of(loaded, settings.etcd),
         NodeFile(
             directory_of(loaded.file, loaded.config.sealing),
             lambda: vault().sealer(Purpose.FLEET),
@@ -66,6 +88,13 @@ def member_of(
         tell,
         clock,
     )
+
+
+def store_of(loaded: LoadedConfig, endpoints: Sequence[str]) -> EtcdStore:
+    """The store of a fleet, by some members of etcd. Raises `ssl.SSLError`, `OSError` or
+    `LibsslError` for files that `fleet_problems` finds.
+    """
+    return EtcdStore(endpoints, _tls(loaded), loaded.config.fleet.prefix, _user(loaded))
 
 
 def _tls(loaded: LoadedConfig) -> ssl.SSLContext | None:

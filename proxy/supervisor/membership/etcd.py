@@ -180,6 +180,20 @@ class EtcdStore:
         await leadership.give_up()
         return None
 
+    # -- for the doctor
+
+    async def standing(self) -> tuple[str, bool, list[str]]:
+        """The version of a member, whether the cluster has a leader, and its alarms. Raises
+        `SharedAway`.
+        """
+        found = await self._ask("maintenance/status", {})
+        alarms = [printable(str(one)) for one in found.get("errors", ())]
+        return printable(str(found.get("version", ""))), found.get("leader", "0") != "0", alarms
+
+    async def size(self) -> int:
+        """How many members the cluster has. Raises `SharedAway`."""
+        return len((await self._ask("cluster/member/list", {})).get("members", ()))
+
     # -- what etcd speaks
 
     async def _lease(self, seconds: int) -> str:

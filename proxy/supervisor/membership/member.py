@@ -27,7 +27,7 @@ from proxy.observe.events.secrets import FleetAway, FleetBack, FleetJoined, Flee
 from proxy.supervisor.membership.joining import Invitation, NotJoined, welcomed
 from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, MemberRow
 from proxy.supervisor.membership.shared import LEASE_SECONDS, Conflict, Leadership, Shared, SharedAway, Stored
-from proxy.supervisor.membership.shared_kind import SharedKind
+from proxy.supervisor.membership.shared_kind import NotAMember, SharedKind
 from proxy.supervisor.membership.shared_values import SharedValues
 from proxy.supervisor.membership.state import NodeFile, NodeState, NoNodeState, Taken
 from proxy.supervisor.membership.values import FleetKey, ValueUnusable
@@ -36,17 +36,28 @@ _KEEP_SECONDS: Final = LEASE_SECONDS / 3
 _RETRY_SECONDS: Final = 1.0
 """After a failure of the store, or of the disk."""
 _MOST_SKEW_SECONDS: Final = 60.0
+_SKEW_SECONDS: Final = 30.0
+"""Between two looks at the clock of the store."""
 _MOST_WRITES: Final = 100
 """As one; etcd allows 128 operations, and 1.5 MB."""
 _MOST_BYTES: Final = 1_000_000
 
 
-class NotAMember(Exception):
-    """This node has no key of the fleet."""
+class ClockDiffers(SharedAway):
+    """This node would change over at other times than others."""
 
-    def __str__(self) -> str:
-        return (
-            "this node has not joined its fleet: run plexigate fleet invite on a member, and plexigate fleet join here"
+    def __init__(self, skew: float) -> None:
+        ahead = "ahead of" if skew > 0 else "behind"
+        super().__init__(f"the clock of this node is {span(abs(skew))} {ahead} that of the store: check NTP on both")
+
+
+class StoreRestored(SharedAway):
+    """The store has lost changes."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(
+            f"the store is at revision {found}, and was at {known}: it has lost changes; "
+            "if it was restored from a backup, run plexigate fleet accept-restore"
         )
 
 
@@ -81,7 +92,11 @@ class Member:
         self._news = asyncio.Event()
         self.revision = 0
         self._is_connected = False
-        self.fault: str | None = None
+        self.skew: float | None = None
+        """By how many seconds the clock of this node was ahead of that of the store."""
+        self._abstains_until = 0.0
+        """By the clock of the loop."""
+        self.trouble: Exception | None = None
         """Why the store, or something in it, cannot be used."""
 
     @property
@@ -92,6 +107,11 @@ class Member:
         return self._state
 
     @property
+    def fault(self) -> str | None:
+        """Why the store, or something in it, cannot be used, in a sentence."""
+        return None if self.trouble is None else str(self.trouble)
+
+    @property
     def has_begun(self) -> bool:
         """Whether the state of this node was read from its disk."""
         return self._state is not None
@@ -99,7 +119,7 @@ class Member:
     @property
     def is_leading(self) -> bool:
         """While the store does not answer, no node knows."""
-        return self._leadership is not None and self.fault is None
+        return self._leadership is not None and self.trouble is None
 
     @property
     def key(self) -> FleetKey:
@@ -130,7 +150,7 @@ class Member:
             try:
                 self._state = await in_thread(asyncio.get_running_loop(), self._file.read)
             except (SealedFileUnusable, NoNodeState, OSError) as error:
-                self._fail(str(error))
+                self._fail(error)
                 await asyncio.sleep(_RETRY_SECONDS)
         self._values.begin(self._state.values)
 
@@ -144,6 +164,7 @@ class Member:
         _ = self.key
         async with self._settling:
             await self._keep(replace(self.state, revision=1))
+            self._values.accept_older()
             self.revision = 0
 
     # -- the store
@@ -154,7 +175,7 @@ class Member:
                 await self._connected()
             except* (SharedAway, SealedFileUnusable, OSError) as errors:
                 self._is_connected = False
-                self._fail(str(_first(errors)))
+                self._fail(_first(errors))
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _connected(self) -> None:
@@ -162,10 +183,7 @@ class Member:
         snapshot = await self.shared.read()
         seen = max(self.revision, self.state.revision)
         if snapshot.revision < seen:
-            raise SharedAway(
-                f"the store is at revision {snapshot.revision}, and was at {seen}: it has lost changes; "
-                "if it was restored from a backup, run plexigate fleet accept-restore"
-            )
+            raise StoreRestored(snapshot.revision, seen)
         self._require_clock(snapshot.now)
         self.entries = snapshot.entries
         self.revision = snapshot.revision
@@ -177,6 +195,7 @@ class Member:
             group.create_task(self._watch(snapshot.revision + 1))
             group.create_task(self._take_what_is_heard())
             group.create_task(self._try_to_lead())
+            group.create_task(self._watch_clock())
 
     async def _watch(self, revision: int) -> None:
         async with aclosing(self.shared.watch(revision)) as news:
@@ -197,13 +216,14 @@ class Member:
             self.wake()
 
     def _require_clock(self, now: float) -> None:
-        """Raises `SharedAway` if this node would change over at other times than others."""
-        skew = self.clock() - now
-        if abs(skew) > _MOST_SKEW_SECONDS:
-            ahead = "ahead of" if skew > 0 else "behind"
-            raise SharedAway(
-                f"the clock of this node is {span(abs(skew))} {ahead} that of the store: check NTP on both"
-            )
+        self.skew = self.clock() - now
+        if abs(self.skew) > _MOST_SKEW_SECONDS:
+            raise ClockDiffers(self.skew)
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await asyncio.sleep(_SKEW_SECONDS)
+            self._require_clock(await self.shared.time())
 
     async def _take(self) -> None:
         """Use what is in the store. Raises `SealedFileUnusable` and `OSError`."""
@@ -211,10 +231,10 @@ class Member:
             await self._take_key()
             await self._take_values()
         except (ValueUnusable, NotJoined) as error:
-            self._fail(str(error))
+            self._fail(error)
         else:
-            if self.fault is not None and self._is_connected:
-                self.fault = None
+            if self.trouble is not None and self._is_connected:
+                self.trouble = None
                 self._tell(FleetBack())
 
     async def _take_key(self) -> None:
@@ -245,17 +265,22 @@ class Member:
         if opened.refused:
             raise opened.refused[0]
 
-    def _fail(self, reason: str) -> None:
-        if self.fault is None:
-            self._tell(FleetAway(reason))
-        self.fault = reason
+    def _fail(self, error: Exception) -> None:
+        if self.trouble is None:
+            self._tell(FleetAway(str(error)))
+        self.trouble = error
 
     # -- the lead
 
     @property
     def _may_lead(self) -> bool:
         """Who has no key could do nothing for the fleet, unless there is none yet."""
-        return self.state.key is not None or FOUNDED not in self.entries
+        abstains = asyncio.get_running_loop().time() < self._abstains_until
+        return not abstains and (self.state.key is not None or FOUNDED not in self.entries)
+
+    def abstain(self, seconds: float) -> None:
+        self._abstains_until = asyncio.get_running_loop().time() + seconds
+        self.wake()
 
     async def _try_to_lead(self) -> None:
         while True:
@@ -362,8 +387,8 @@ async def _happened(event: asyncio.Event, seconds: float) -> None:
     event.clear()
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    error: Exception = errors
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error

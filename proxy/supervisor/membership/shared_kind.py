@@ -18,6 +18,15 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 
+class NotAMember(Exception):
+    """This node has no key of the fleet."""
+
+    def __str__(self) -> str:
+        return (
+            "this node has not joined its fleet: run plexigate fleet invite on a member, and plexigate fleet join here"
+        )
+
+
 class FleetNode(Protocol):
     """What a kind may ask of its node. The `Member` is one."""
 
@@ -32,6 +41,9 @@ class FleetNode(Protocol):
 
     def wake(self) -> None:
         """Ask all kinds soon what is due, if this node leads."""
+
+    def abstain(self, seconds: float) -> None:
+        """Leave the lead to another node for so long, from now on."""
 
     async def write(
         self, contents: Mapping[str, object | None], *, as_leader: bool = False, lasts_seconds: int | None = None

@@ -71,6 +71,10 @@ class SharedValues:
             if parsed:
                 kind.take(parsed)
 
+    def accept_older(self) -> None:
+        """Take once more from the store what is on no disk, however old it is there."""
+        self._passing = {name: Taken(-1, one.content) for name, one in self._passing.items()}
+
     def spoilt(self, entries: Mapping[str, Stored]) -> set[str]:
         """What this node cannot use. It is not written over, unless this node knows better."""
         return {name for kind in self.kinds for name in self._unused(kind, entries)}

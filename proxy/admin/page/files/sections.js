@@ -14,7 +14,17 @@ const WORKER_STATES = { serving: "good", draining: "warn", silent: "bad" };
 /** The seconds of processor time of each worker at the look before. @type {Map<number, {cpu: number, at: number}>} */
 const computed = new Map();
 
-function showReadiness({ readiness, proxy, alerts, backup }) {
+/** What is to be known of the fleet. @param {Object | null} fleet */
+function ofFleet(fleet) {
+  if (!fleet) return [];
+  const others = fleet.differing.length ? `, ${fleet.differing.join(", ")} with another configuration` : "";
+  return [
+    ["Node", fleet.node], ["Fleet leader", fleet.leader ?? "none"], ["Fleet", fleet.epoch === null ? "not joined" : `${fleet.alive} of ${fleet.members} nodes, epoch ${fleet.epoch}${others}`],
+    ["Fleet store", fleet.fault ?? `revision ${fleet.revision}`], ...(fleet.skew === null ? [] : [["Clock against it", `${fleet.skew} s`]]),
+  ];
+}
+
+function showReadiness({ readiness, proxy, alerts, backup, fleet }) {
   const state = readiness.reasons.length ? "bad" : readiness.doubts.length ? "warn" : "good";
   byId("readiness").closest("section").className = `state ${state}`;
   byId("sign").setAttribute("d", SIGNS[state]);
@@ -27,6 +37,7 @@ function showReadiness({ readiness, proxy, alerts, backup }) {
     ["State of", moment(proxy.now)], ["Version", proxy.version], ["Up for", age(proxy.now - proxy.started_at)], ["Configuration", `number ${proxy.generation}, in force for ${age(proxy.now - proxy.configured_at)}`],
     ["Reloads", reloads || "none"], ["Code", proxy.hot_path === "compiled" ? "compiled" : `${proxy.hot_path}, which is slower`], ["Workers replaced", count(proxy.restarts)], ["Alerts", count(alerts.rows.length + alerts.more)],
     ...(backup ? [["Newest backup", backup.newest_at === null ? "none" : `${age(proxy.now - backup.newest_at)} old${backup.late ? ", too old" : ""}`]] : []),
+    ...ofFleet(fleet),
   ];
   update(byId("facts"), ...facts.map(([name, value]) => html("span", {}, `${name} `, html("b", {}, value))));
   say(byId("footer"), `The history has a sample of each 10 seconds of the last hour, and of each minute of the last day. A reload and an upgrade keep it, a restart begins anew. Times are those of this browser, ${Intl.DateTimeFormat().resolvedOptions().timeZone}. This page changes nothing.`);
@@ -183,7 +194,7 @@ function showConfiguration({ configuration, proxy }) {
 
 /** Which sections of the state each part of the page shows. */
 const SHOWN = [
-  [["readiness", "proxy", "alerts", "backup"], showReadiness], [["alerts"], showAlerts], [["listeners"], showListeners], [["classical"], showClassical],
+  [["readiness", "proxy", "alerts", "backup", "fleet"], showReadiness], [["alerts"], showAlerts], [["listeners"], showListeners], [["classical"], showClassical],
   [["certificates", "tokens"], showCertificates], [["tokens"], showTokens], [["upstreams"], showUpstreams], [["routes", "maintenance"], showRoutes],
   [["refusals"], showRefusals], [["workers"], showWorkers],
   [["busiest"], showBusiest], [["configuration"], showConfiguration],

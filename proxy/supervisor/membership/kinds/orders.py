@@ -9,9 +9,8 @@ from typing import Any, Final
 from proxy.processes.messages.codec import MessageMalformed, decode
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import PageUnusable
-from proxy.supervisor.membership.member import NotAMember
 from proxy.supervisor.membership.places import DRAIN_ORDERS, MAINTENANCE_ORDERS, ORDERS
-from proxy.supervisor.membership.shared_kind import FleetNode
+from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember
 
 _RETRY_SECONDS: Final = 30.0
 """After a disk that took nothing."""

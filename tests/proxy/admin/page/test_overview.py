@@ -9,7 +9,7 @@ import pytest
 from proxy.admin.page.overview import overview
 from proxy.observe.history.history import History
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
-from proxy.observe.scrape import ConfigurationFacts
+from proxy.observe.scrape import ConfigurationFacts, FleetFacts
 from tests.fakes_admin import DAY, NOW, fed, scrape, server, worker
 
 AWAY = NotReadyReason(ReadinessSubject.UPSTREAM, "chat", "has no server that takes requests")
@@ -33,7 +33,7 @@ def test_it_is_json_of_every_section() -> None:
     assert list(found) == [
         *("proxy", "readiness", "alerts", "handshakes", "certificates", "tokens", "upstreams", "listeners"),
         *("routes", "refusals", "classical", "busiest", "quantum_safe_groups", "workers", "maintenance"),
-        *("configuration", "backup"),
+        *("configuration", "backup", "fleet"),
     ]
 
 
@@ -134,3 +134,20 @@ def test_servers_in_trouble_come_first_where_not_all_have_room() -> None:
     found = overview(scrape(worker(0, fed(), servers)), History(), [], "compiled")["upstreams"]
     assert (len(found["rows"]), found["more"]) == (100, 21)
     assert [one["server"] for one in found["rows"][:2]] == ["http://10.0.2.1:8000", "http://10.0.1.0:8000"]
+
+
+def test_the_fleet_is_shown_in_whole_seconds() -> None:
+    assert overview(replace(scrape(), fleet=None), History(), [], "compiled")["fleet"] is None
+    facts = FleetFacts("edge-1", leader="edge-2", members=3, alive=2, revision=7, epoch=1, skew=-0.6, others={"c": "d"})
+    shown = overview(replace(scrape(), fleet=facts), History(), [], "compiled")["fleet"]
+    assert shown == {
+        "node": "edge-1",
+        "leader": "edge-2",
+        "members": 3,
+        "alive": 2,
+        "revision": 7,
+        "epoch": 1,
+        "skew": -1,
+        "fault": None,
+        "differing": ["c"],
+    }

@@ -27,8 +27,77 @@ def test_status_shows_members_and_who_asks(running: Running) -> None:
     assert document == running.control.fleet.document
 
 
+def test_status_names_who_is_away_who_differs_and_whose_audit_log_was_changed(running: Running) -> None:
+    one, other = running.control.fleet.document["members"]
+    row = next(line for line in running.run("fleet", "status").output.splitlines() if line.startswith("edge-3"))
+    assert "away" in row
+    other |= {"alive": True, "version": "0.2.0", "schema": 2, "configuration": "d1" * 32, "differs": True}
+    one["log_fault"] = "it has 6 lines, and had 7"
+    output = running.run("fleet", "status").output
+    row = next(line for line in output.splitlines() if line.startswith("edge-3"))
+    for word in ("alive", "0.2.0", " 2 ", "d1d1d1d1d1d1, differs"):
+        assert word in row
+    assert "0.2 s behind the store" in output
+    assert "the audit log of edge-1 does not go on from where it was: it has 6 lines, and had 7" in output
+    assert "leads" in next(line for line in output.splitlines() if line.startswith("edge-1"))
+
+
+def test_the_leader_is_shown_and_the_lead_given_away(running: Running) -> None:
+    fleet = running.control.fleet
+    assert running.run("fleet", "leader").output == "edge-1 leads.\n"
+    assert running.run("fleet", "leader", "edge-3").output == "edge-3 leads.\n"
+    said = running.run("fleet", "leader", "--step-down", "--json")
+    assert json.loads(said.output) == {"node": "edge-1", "leader": "edge-3"}
+    assert fleet.told == [("listed",), ("leader", "edge-3"), ("leader", "")]
+    for leader, words in (("edge-1", ["--step-down"]), (None, ["--step-down"]), ("edge-1", ["edge-3"])):
+        fleet.leader = leader
+        assert running.run("fleet", "leader", *words).exit_code == 1
+    fleet.document["leader"] = None
+    assert running.run("fleet", "leader").exit_code == 1
+    both = running.run("fleet", "leader", "edge-3", "--step-down")
+    assert both.exit_code == 1
+    assert "name a node, or use --step-down" in both.output
+
+
+def test_a_reload_of_the_fleet_says_what_became_of_each_node(running: Running) -> None:
+    fleet = running.control.fleet
+    said = running.run("reload", "--fleet")
+    assert said.exit_code == 0
+    assert said.output.split() == [
+        "node",
+        "edge-1",
+        "reloaded",
+        "edge-3",
+        "reloaded",
+        "All",
+        "nodes",
+        "serve",
+        "by",
+        "configuration",
+        "c1c1c1c1c1c1.",
+    ]
+    fleet.faults["edge-3"] = "its file is another one"
+    said = running.run("reload", "--fleet")
+    assert said.exit_code == 1
+    assert "Nodes without a fault serve by configuration c1c1c1c1c1c1." in said.output
+    fleet.has_committed = False
+    said = running.run("reload", "--fleet")
+    for words in ("could reload", "its file is another one", "Refused: no node has changed."):
+        assert words in said.output
+    assert json.loads(running.run("reload", "--fleet", "--json").output)["committed"] is False
+    assert "--dry-run is for one node" in running.run("reload", "--fleet", "--dry-run").output
+    assert fleet.told == [("reload",)] * 4
+
+
 def test_status_of_a_node_that_has_not_joined(running: Running) -> None:
-    none: dict[str, Any] = {"epoch": None, "leader": None, "tickets_until": None, "members": [], "requests": []}
+    none: dict[str, Any] = {
+        "epoch": None,
+        "leader": None,
+        "tickets_until": None,
+        "skew": None,
+        "members": [],
+        "requests": [],
+    }
     running.control.fleet.document |= {**none, "fault": "no answer within 1.5 s"}
     output = running.run("fleet", "status").output
     for words in ("has not joined", "no answer within 1.5 s", "none"):

@@ -18,7 +18,7 @@ from proxy.observe.logs.access_log import TargetRecord
 from proxy.observe.metrics.exposition import CONTENT_TYPE, exposition
 from proxy.observe.metrics.metric import MetricKind
 from proxy.observe.metrics.metrics import METRICS
-from proxy.observe.scrape import CertificateFacts, Scrape, SealingFacts
+from proxy.observe.scrape import CertificateFacts, FleetFacts, Scrape, SealingFacts
 from tests.fakes_admin import CLASSICAL, CLIENT, DAY, HYBRID, NOW, REQUEST, fed, scrape, server, worker
 
 
@@ -165,6 +165,20 @@ def test_the_ages_of_the_sealing_key_and_of_those_below_it() -> None:
     assert value(found, "plexigate_sealing_key_age_seconds", key="tickets") == 90_000
     for none in (replace(found, sealing=None), replace(found, sealing=SealingFacts("sealing.key"))):
         assert read(none)["plexigate_sealing_key_age_seconds"].samples == []
+
+
+def test_the_fleet_of_a_node() -> None:
+    facts = FleetFacts(
+        "edge-1", is_leading=True, members=3, alive=2, revision=70, epoch=4, skew=-0.5, others={"edge-2": "d1"}
+    )
+    found = replace(scrape(), fleet=replace(facts, planned={"session ticket keys": NOW + 60}))
+    wanted = {"connected": 1, "leading": 1, "members": 3, "nodes_alive": 2, "nodes_differing": 1, "revision": 70}
+    for name, number in (wanted | {"epoch": 4, "clock_skew_seconds": -0.5}).items():
+        assert value(found, f"plexigate_fleet_{name}") == number
+    assert value(found, "plexigate_fleet_planned_seconds", what="session ticket keys") == 60
+    assert value(replace(found, fleet=FleetFacts("edge-1", "no answer")), "plexigate_fleet_connected") == 0
+    for none in (replace(found, fleet=None), replace(found, fleet=FleetFacts("edge-1"))):
+        assert read(none)["plexigate_fleet_epoch"].samples == []
 
 
 NAMES = st.text(min_size=0, max_size=40)

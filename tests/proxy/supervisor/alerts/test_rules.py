@@ -14,6 +14,7 @@ from proxy.observe.scrape import (
     BackupFacts,
     CertificateFacts,
     FleetFacts,
+    FleetFault,
     RevocationFacts,
     RotationFacts,
     Scrape,
@@ -297,21 +298,48 @@ def test_a_backup_that_is_old_or_missing(backup: BackupFacts, text: str) -> None
     assert concerns(scrape)[0].text == text
 
 
+AWAY = FleetFacts("edge-1", "no answer", FleetFault.STORE)
+
+
 @pytest.mark.parametrize(
     ("left", "urgency", "text"),
     [
-        (30 * 3_600, "warning", "the store of the fleet: no answer; session ticket keys are planned for 30 h"),
+        (18 * 3_600, "warning", "the store of the fleet: no answer; session ticket keys are planned for 18 h"),
         (6 * 3_600, "serious", "the store of the fleet: no answer; session ticket keys are planned for 6 h"),
-        (-3_600.0, "serious", "the store of the fleet: no answer; session ticket keys are planned for 0 min"),
+        (3_600, "critical", "the store of the fleet: no answer; session ticket keys are planned for 60 min"),
+        (-3_600.0, "critical", "the store of the fleet: no answer; session ticket keys are planned for 0 min"),
         (None, "serious", "the store of the fleet: no answer; this node has not joined"),
     ],
 )
-def test_a_fleet_whose_store_is_away(left: float | None, urgency: str, text: str) -> None:
-    until = None if left is None else NOW + left
-    scrape = replace(WELL, fleet=FleetFacts("edge-1", "no answer", until))
+def test_a_fleet_whose_store_is_away_while_what_is_planned_ends(left: float | None, urgency: str, text: str) -> None:
+    planned = {} if left is None else {"session ticket keys": NOW + left, "rings": NOW + 80 * 3_600}
+    scrape = replace(WELL, fleet=replace(AWAY, planned=planned))
     assert one(scrape) == ("fleet_away", "edge-1", urgency)
     assert concerns(scrape)[0].text == text
-    assert concerns(replace(WELL, fleet=FleetFacts("edge-1", until=until))) == []
+    assert concerns(replace(WELL, fleet=FleetFacts("edge-1", planned=planned))) == []
+
+
+def test_an_outage_alone_is_no_concern_while_enough_is_planned() -> None:
+    assert concerns(replace(WELL, fleet=replace(AWAY, planned={"session ticket keys": NOW + 19 * 3_600}))) == []
+
+
+@pytest.mark.parametrize(("kind", "told"), [(FleetFault.CLOCK, "fleet_clock"), (FleetFault.RESTORED, "fleet_restored")])
+def test_a_clock_that_differs_and_a_restored_store_are_concerns_at_once(kind: FleetFault, told: str) -> None:
+    fleet = replace(AWAY, kind=kind, planned={"session ticket keys": NOW + 30 * 3_600})
+    assert one(replace(WELL, fleet=fleet)) == (told, "edge-1", "serious")
+
+
+def test_the_leader_names_nodes_with_another_configuration() -> None:
+    fleet = FleetFacts("edge-1", is_leading=True, others={"edge-2": "d1" * 32})
+    assert one(replace(WELL, fleet=fleet)) == ("fleet_configuration", "edge-2", "warning")
+    assert concerns(replace(WELL, fleet=replace(fleet, is_leading=False))) == []
+
+
+def test_an_audit_log_that_was_changed_is_a_concern_for_a_day() -> None:
+    fleet = FleetFacts("edge-1", broken_logs={"edge-2": (NOW - DAY + 1, "it has 6 lines, and had 7")})
+    assert one(replace(WELL, fleet=fleet)) == ("fleet_log_broken", "edge-2", "serious")
+    fleet = replace(fleet, broken_logs={"edge-2": (NOW - DAY, "it has 6 lines, and had 7")})
+    assert concerns(replace(WELL, fleet=fleet)) == []
 
 
 def test_a_backup_of_yesterday_is_well() -> None:

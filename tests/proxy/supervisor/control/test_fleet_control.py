@@ -1,18 +1,37 @@
 """What operators may ask of the fleet, and what they are told."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from certs.audit.entries import Action, Outcome
+from config.fleet_digest import fleet_digest
+from proxy.admin.requests.contracts import ReloadReport
 from proxy.admin.requests.problems import CommandRefused
-from proxy.api.commands import FleetDocument, FleetNodeRow, InvitationDocument, JoinDocument
-from proxy.observe.scrape import FleetFacts
+from proxy.api.fleet import (
+    FleetDocument,
+    FleetLeadDocument,
+    FleetNodeRow,
+    FleetReloadDocument,
+    InvitationDocument,
+    JoinDocument,
+)
+from proxy.observe.scrape import FleetFacts, FleetFault
 from proxy.supervisor.control.fleet_control import SupervisorFleet
+from proxy.supervisor.membership.kinds.fleet_reload import FleetReload
+from proxy.supervisor.membership.kinds.lead import Lead
+from proxy.supervisor.membership.kinds.node_facts import NodeFacts
+from proxy.supervisor.membership.kinds.nodes import Nodes
 from proxy.supervisor.membership.kinds.orders import Ordered, Orders
+from proxy.supervisor.membership.shared_parts import SharedParts
 from tests.parts import differences
-from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, Node, World, pair
+from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, World, joined
 from tests.waiting import until_seen
+
+FILE = "reload_timeout = 30\n"
+DIGEST = fleet_digest(FILE.encode())
 
 
 async def follow(_: Ordered) -> None:
@@ -22,9 +41,28 @@ async def follow(_: Ordered) -> None:
 class Asked:
     """What operators ask on one node, and what the audit log gets by that."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, world: World, name: str) -> None:
         self.log: list[tuple[Action, str, Outcome, str]] = []
-        self.control = SupervisorFleet(node.member, node.tickets, Orders(follow), lambda *told: self.log.append(told))
+        self.facts = NodeFacts("0.1.0", 1, DIGEST)
+        self.path = world.directory / f"{name}.toml"
+        self.path.write_text(FILE)
+        nodes = Nodes(lambda _: self.facts, lambda _: None, lambda: world.now)
+        lead = Lead()
+        reload = FleetReload(self.path, self._reload, nodes, 10.0)
+        self.node = world.node(name, kinds=[nodes, lead, reload])
+        self.parts = SharedParts(self.node.tickets, nodes, lead, reload)
+        self.control = SupervisorFleet(
+            self.node.member, self.parts, Orders(follow), lambda *told: self.log.append(told)
+        )
+
+    async def _reload(self, *, dry_run: bool) -> ReloadReport:
+        del dry_run
+        return ReloadReport(ok=True, changes=[], problems=[], generation=2)
+
+    async def knows(self, *alive: str) -> None:
+        """Wait until it knows that these nodes are there."""
+        self.parts.nodes.look()
+        await until_seen(lambda: self.parts.nodes.alive == set(alive) == set(self.parts.nodes.facts))
 
 
 @pytest.fixture
@@ -33,71 +71,168 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path)
 
 
+@asynccontextmanager
+async def pair(world: World) -> AsyncIterator[tuple[Asked, Asked]]:
+    """The leader, and a member."""
+    one, two = Asked(world, "one"), Asked(world, "two")
+    async with one.node.running():
+        await one.node.founds()
+        async with two.node.running():
+            await joined(two.node, one.node)
+            await two.node.serves(one.node)
+            two.parts.nodes.look()
+            await one.knows("one", "two")
+            await two.knows("one", "two")
+            yield one, two
+
+
 async def test_a_node_joins_and_the_audit_log_has_who_got_the_key(world: World) -> None:
-    three = world.node("three")
-    async with pair(world) as (one, two), three.running():
-        mine, theirs = Asked(one), Asked(three)
-        await until_seen(lambda: three.member.revision)
+    theirs = Asked(world, "three")
+    async with pair(world) as (mine, two), theirs.node.running():
+        await until_seen(lambda: theirs.node.member.revision)
         before = await theirs.control.listed()
         assert (before["epoch"], before["members"], before["tickets_until"]) == (None, [], None)
         assert list(differences(before, FleetDocument)) == []
+        assert (theirs.control.facts().epoch, theirs.control.facts().planned) == (None, {})
         invitation = await mine.control.invite()
         assert list(differences(invitation, InvitationDocument)) == []
         joining = await theirs.control.join(invitation["token"])
         assert list(differences(joining, JoinDocument)) == []
-        await until_seen(lambda: [*one.admissions.requests()])
+        await until_seen(lambda: [*mine.node.admissions.requests()])
         (request,) = (await mine.control.listed())["requests"]
         assert request == {"node": "three", "key": joining["key"], "since": None, "by": ""}
         row = await mine.control.approve("three")
         assert list(differences(row, FleetNodeRow)) == []
-        await until_seen(lambda: three.tickets.plan is not None)
+        await until_seen(lambda: theirs.node.tickets.plan is not None)
+        await theirs.knows("one", "two", "three")
         document = await theirs.control.listed()
         assert list(differences(document, FleetDocument)) == []
         assert [one["node"] for one in document["members"]] == ["one", "two", "three"]
         assert (document["epoch"], document["leader"], document["is_leading"]) == (1, "one", False)
         assert (await mine.control.listed())["is_leading"]
-        assert theirs.control.facts() == FleetFacts("three", until=document["tickets_until"])
+        assert theirs.control.facts() == FleetFacts(
+            "three",
+            planned={"session ticket keys": document["tickets_until"] or 0},
+            leader="one",
+            members=3,
+            alive=3,
+            revision=document["revision"],
+            epoch=1,
+            skew=0.0,
+        )
         assert invitation["token"].partition(".")[2] not in str(mine.log)
+        assert two.node.member.fault is None
     assert mine.log == [
         (Action.GENERATE, "fleet invitation", Outcome.DONE, "for 600 s"),
         (Action.EXPORT, "fleet key", Outcome.DONE, f"to the node three, key {joining['key']}"),
     ]
-    assert two.member.fault is None
 
 
 async def test_what_cannot_be_done_is_said(world: World) -> None:
     async with pair(world) as (one, two):
-        asked = Asked(one)
         for work, text in (
-            (asked.control.approve("ghost"), "ghost has not asked to join"),
-            (asked.control.join("no token"), "no token of plexigate fleet invite"),
+            (one.control.approve("ghost"), "ghost has not asked to join"),
+            (one.control.join("no token"), "no token of plexigate fleet invite"),
+            (one.control.give_lead("ghost"), "no member ghost is alive"),
+            (two.control.give_lead(None), "two does not lead, one does"),
         ):
             with pytest.raises(CommandRefused, match=text) as refused:
                 await work
             assert refused.value.status == 409
         world.store.fail("etcd is gone")
-        await until_seen(lambda: one.member.fault)
+        await until_seen(lambda: one.node.member.fault)
         with pytest.raises(CommandRefused, match="the store of the fleet cannot be used: etcd is gone"):
-            await asked.control.invite()
-        facts = asked.control.facts()
-        assert facts == FleetFacts("one", "etcd is gone", NOW - 100 + 3 * PERIOD)
-        assert (await asked.control.accept_restore())["fault"] == "etcd is gone"
-        assert two.member.state.revision > 1
+            await one.control.invite()
+        facts = one.control.facts()
+        assert (facts.fault, facts.kind) == ("etcd is gone", FleetFault.STORE)
+        assert facts.planned == {"session ticket keys": NOW - 100 + 3 * PERIOD}
+        assert (await one.control.accept_restore())["fault"] == "etcd is gone"
+        assert two.node.member.state.revision > 1
+
+
+async def test_the_kind_of_a_fault_is_told(world: World) -> None:
+    async with pair(world) as (one, two):
+        world.store.fail("etcd is gone")
+        await until_seen(lambda: one.node.member.fault and two.node.member.fault)
+        revision = world.store.revision
+        world.store.revision = 2
+        world.store.fail(None)
+        await until_seen(lambda: one.control.facts().kind is FleetFault.RESTORED)
+        world.store.revision = revision
+        store_now = world.now + 61
+        world.store.now = lambda: store_now
+        await until_seen(lambda: one.control.facts().kind is FleetFault.CLOCK)
+        assert one.control.facts().skew == -61.0
+
+
+async def test_a_node_with_another_configuration_and_one_with_another_audit_log_are_named(world: World) -> None:
+    async with pair(world) as (one, two):
+        two.facts = NodeFacts("0.2.0", 2, "d" * 64)
+        two.parts.nodes.look()
+        await until_seen(lambda: one.control.facts().others)
+        assert one.control.facts().others == {"two": "d" * 64}
+        one.parts.nodes.broken["two"] = (NOW, "it has 6 lines, and had 7")
+        rows = {row["node"]: row for row in (await one.control.listed())["members"]}
+        assert (rows["one"]["differs"], rows["two"]["differs"]) == (False, True)
+        assert (rows["two"]["version"], rows["two"]["schema"]) == ("0.2.0", 2)
+        assert rows["two"]["log_fault"] == "it has 6 lines, and had 7"
+        assert one.control.facts().broken_logs == {"two": (NOW, "it has 6 lines, and had 7")}
+        # seen from the one that differs, it is the same one
+        await until_seen(lambda: two.control.facts().others)
+        assert two.control.facts().others == {"two": "d" * 64}
+
+
+async def test_the_lead_is_given_away(world: World) -> None:
+    async with pair(world) as (one, two):
+        given = await one.control.give_lead("two")
+        assert given == {"node": "one", "leader": "two"}
+        assert list(differences(given, FleetLeadDocument)) == []
+        await until_seen(lambda: two.node.member.is_leading)
+        assert await two.control.give_lead(None) == {"node": "two", "leader": "one"}
+
+
+async def test_the_last_node_cannot_step_down(world: World) -> None:
+    one = Asked(world, "one")
+    async with one.node.running():
+        await one.node.founds()
+        await one.knows("one")
+        with pytest.raises(CommandRefused, match="no other node is alive"):
+            await one.control.give_lead(None)
+
+
+async def test_all_nodes_reload_or_none(world: World) -> None:
+    async with pair(world) as (one, two):
+        made = await two.control.reload()
+        assert list(differences(made, FleetReloadDocument)) == []
+        assert made == {
+            "ok": True,
+            "committed": True,
+            "configuration": DIGEST,
+            "nodes": [{"node": "one", "fault": None}, {"node": "two", "fault": None}],
+        }
+        one.path.write_text("reload_timeout = 31\n")
+        made = await two.control.reload()
+        assert (made["ok"], made["committed"]) == (False, False)
+        two.path.unlink()
+        with pytest.raises(CommandRefused, match="No such file"):
+            await two.control.reload()
+        two.path.write_text("= 1")
+        with pytest.raises(CommandRefused, match="is no TOML"):
+            await two.control.reload()
 
 
 async def test_a_node_that_cannot_read_its_state_says_so(world: World) -> None:
-    node = world.node("one")
-    asked = Asked(node)
+    asked = Asked(world, "one")
     with pytest.raises(CommandRefused, match="it is starting"):
         await asked.control.listed()
-    node.file.directory.write_bytes(b"in the way")
-    async with node.running():
-        await until_seen(lambda: node.member.fault)
+    asked.node.file.directory.write_bytes(b"in the way")
+    async with asked.node.running():
+        await until_seen(lambda: asked.node.member.fault)
         with pytest.raises(CommandRefused, match="this node cannot read its own state"):
             await asked.control.invite()
-        assert asked.control.facts() is not None
+        assert asked.control.facts().kind is FleetFault.STORE
 
 
 async def test_an_order_of_a_node_that_runs_no_fleet_is_refused(world: World) -> None:
     with pytest.raises(CommandRefused, match="has not joined its fleet"):
-        await Asked(world.node("one")).control.order("orders/drain/chat/http://x", None)
+        await Asked(world, "one").control.order("orders/drain/chat/http://x", None)

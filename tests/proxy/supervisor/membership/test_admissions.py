@@ -6,9 +6,9 @@ import pytest
 
 from proxy.supervisor.membership.admissions import INVITED_SECONDS, MemberFacts, NotAdmitted
 from proxy.supervisor.membership.joining import NotJoined
-from proxy.supervisor.membership.member import NotAMember
 from proxy.supervisor.membership.places import INVITATIONS, MEMBERS, REQUESTS, WELCOMES
 from proxy.supervisor.membership.shared import Conflict
+from proxy.supervisor.membership.shared_kind import NotAMember
 from proxy.supervisor.membership.values import ValueUnusable
 from tests.proxy.supervisor.membership.nodes import NOW, Node, World, pair
 from tests.waiting import until_seen

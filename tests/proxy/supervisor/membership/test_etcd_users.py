@@ -32,10 +32,19 @@ class Guarded:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.authority = Authority(directory)
+        self.authority = Authority(directory, "etcd authority")
         self.etcd = Etcd(directory, self.authority.issue("etcd"), self.authority.path)
         for name in ("etcd-password", "root-password"):
             (directory / name).write_text(f"secret of {name}\n".replace(" ", "-"))
+
+    def settings(self, user: str) -> str:
+        """The table of a node."""
+        node = self.authority.issue(f"file-{user}", is_named=False)
+        (self.directory / "etcd-password").chmod(0o600)
+        return (
+            f'etcd = "{self.etcd.url}"\nname = "{user}"\nca = "{self.authority.path}"\ncertificate = "{node.certificate}"\n'
+            f'key = "{node.key}"\nuser = "{user}"\npassword_file = "{self.directory}/etcd-password"\n'
+        )
 
     def store(self, user: str | None, password: str = WORD, *, is_named: bool = False) -> EtcdStore:
         """The store of a node with a certificate."""

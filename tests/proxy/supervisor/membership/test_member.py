@@ -10,9 +10,9 @@ import pytest
 from proxy.observe.events.secrets import FleetAway
 from proxy.supervisor.membership.kinds.ticket_plan import AHEAD_SECONDS
 from proxy.supervisor.membership.kinds.tickets import TICKETS
-from proxy.supervisor.membership.member import NotAMember
 from proxy.supervisor.membership.places import FOUNDED
 from proxy.supervisor.membership.shared import LEADER
+from proxy.supervisor.membership.shared_kind import NotAMember
 from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, Node, World, joined, pair
 from tests.proxy.supervisor.membership.stores import FaultyShared, MemoryShared
 from tests.waiting import until_seen

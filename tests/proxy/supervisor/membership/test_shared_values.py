@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.supervisor.membership.member import NotAMember
 from proxy.supervisor.membership.shared import LEADER, Conflict
+from proxy.supervisor.membership.shared_kind import NotAMember
 from tests.proxy.supervisor.membership.nodes import Node, Notes, World, joined
 from tests.waiting import until_seen
 
