@@ -1,5 +1,9 @@
 """All checks of `plexigate doctor`, in the order of the report."""
 
+import asyncio
+
+from config.loading.loaded import LoadedConfig
+from proxy.api.fleet import FleetTrialDocument
 from proxy.commands.check import check_apart
 from proxy.doctor.checkup import Checkup
 from proxy.doctor.configuration import configuration_checkups
@@ -8,6 +12,7 @@ from proxy.doctor.credentials.issuers import ISSUERS
 from proxy.doctor.credentials.served_chains import SERVED_CHAINS
 from proxy.doctor.credentials.speed import SPEED
 from proxy.doctor.credentials.token_keys import TOKEN_KEYS
+from proxy.doctor.fleet import fleet_checkups
 from proxy.doctor.handshakes.checkups import HANDSHAKES
 from proxy.doctor.machine.clock import CLOCK
 from proxy.doctor.machine.disk import DISK
@@ -22,13 +27,20 @@ from proxy.doctor.running_proxy import RUNNING_PROXY
 from proxy.doctor.upstreams import UPSTREAMS
 
 
+def _fleet_trial(loaded: LoadedConfig) -> FleetTrialDocument:
+    # imported here: most proxies have no fleet
+    from proxy.supervisor.membership.examination import examined
+
+    return asyncio.run(examined(loaded))
+
+
 def checkups() -> tuple[Checkup, ...]:
     """The checks. Each name is there once."""
     return (
         *(*CLOCK, *INTERPRETER, *OPENSSL, *KERNEL),
         *configuration_checkups(check_apart),
         *(*FILE_RIGHTS, *DISK),
-        *(*PORTS, *NAMES),
+        *(*PORTS, *NAMES, *fleet_checkups(_fleet_trial)),
         *(*CERTIFICATES, *SERVED_CHAINS, *ISSUERS),
         *(*TOKEN_KEYS, *PAYLOAD_RINGS),
         *UPSTREAMS,

@@ -61,6 +61,19 @@ def test_a_password_is_in_a_file_of_its_owner(tmp_path: Path, content: str, mode
     assert "secret" not in "".join(map(str, problems))
 
 
+@pytest.mark.parametrize("keys", [["fleet.certificate"], []])
+def test_a_user_has_a_certificate_without_a_common_name(tmp_path: Path, keys: list[str]) -> None:
+    authority = Authority(tmp_path, "etcd authority")
+    node = authority.issue("node", is_named=bool(keys))
+    password = tmp_path / "password"
+    password.touch(0o600)
+    password.write_text("secret")
+    files = f'ca = "{authority.path}"\ncertificate = "{node.certificate}"\nkey = "{node.key}"'
+    user = f'user = "edge-1"\npassword_file = "{password}"'
+    loaded = loaded_of(tmp_path, f'etcd = "https://127.0.0.1:1"\nname = "edge-1"\n{files}\n{user}')
+    assert [one.key for one in fleet_problems(loaded)] == keys
+
+
 def test_a_password_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     user = 'user = "edge-1"\npassword_file = "/nowhere/password"'
     loaded = loaded_of(tmp_path, f'etcd = "http://127.0.0.1:1"\nname = "edge-1"\n{user}')
