@@ -750,6 +750,11 @@ EXAMPLES = (
         {"event": "fleet_joined", "node": "edge-2", "epoch": 1},
         "edge-2 has joined its fleet, epoch 1",
     ),
+    Example(
+        secrets.FleetRekeyed(2, "edge-3", "edge-1"),
+        {"event": "fleet_rekeyed", "epoch": 2, "expelled": "edge-3", "by": "edge-1"},
+        "edge-3 was expelled from the fleet by edge-1: its key is of epoch 2 now",
+    ),
     Example(secrets.FleetLed("edge-1"), {"event": "fleet_led", "node": "edge-1"}, "edge-1 leads its fleet"),
     Example(
         secrets.FleetAway("https://10.0.0.1:2379: no answer within 1.5 s"),

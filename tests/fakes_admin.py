@@ -427,6 +427,11 @@ class FakeFleet:
             "nodes": [{"node": node, "fault": fault} for node, fault in self.faults.items()],
         }
 
+    async def expel(self, node: str) -> Any:
+        """Remember it."""
+        self._tell("expel", node)
+        return {"node": node, "epoch": 2}
+
     async def accept_restore(self) -> Any:
         """Answer what was prepared."""
         self._tell("accept-restore")

@@ -52,6 +52,14 @@ class FleetDocument(TypedDict):
     requests: list[FleetNodeRow]
 
 
+class ExpelDocument(TypedDict):
+    """`POST /fleet/expel`."""
+
+    node: str
+    epoch: int
+    """Number of the key that the fleet has instead."""
+
+
 class InvitationDocument(TypedDict):
     """`POST /fleet/invite`."""
 

@@ -28,6 +28,7 @@ POST /fleet/join                          asks to join; the body is that token
 POST /fleet/approve?node=NODE             hands the key of the fleet to a node that asks
 POST /fleet/leader?to=NODE                lets another node lead; without a node any other one
 POST /fleet/reload                        reloads all nodes, or none
+POST /fleet/expel?node=NODE               gives all other members another key
 POST /fleet/accept-restore                uses a store that has lost changes
 """
 
@@ -93,6 +94,7 @@ class Commands:
         _post(router, "/fleet/approve", lambda request: self._fleet.approve(request.query.get("node", "")))
         _post(router, "/fleet/leader", lambda request: self._fleet.give_lead(request.query.get("to") or None))
         _post(router, "/fleet/reload", lambda _: self._fleet.reload())
+        _post(router, "/fleet/expel", lambda request: self._fleet.expel(request.query.get("node", "")))
         _post(router, "/fleet/accept-restore", lambda _: self._fleet.accept_restore())
 
     @property

@@ -28,6 +28,7 @@ from proxy.api.commands import (
     UpgradeLine,
 )
 from proxy.api.fleet import (
+    ExpelDocument,
     FleetDocument,
     FleetLeadDocument,
     FleetNodeRow,
@@ -183,6 +184,8 @@ class FleetControl(Protocol):
 
     async def reload(self) -> FleetReloadDocument:
         """Reload all nodes that are alive, or none."""
+
+    async def expel(self, node: str) -> ExpelDocument: ...
 
     async def accept_restore(self) -> FleetDocument:
         """Use a store again that has lost changes, as after a restore."""

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from proxy.api.fleet import (
+    ExpelDocument,
     FleetDocument,
     FleetLeadDocument,
     FleetMemberRow,
@@ -155,6 +156,27 @@ def leader(
     answer(made, lambda: f"{made['leader'] or 'no node'} leads.", as_json=as_json)
     if not is_as_wanted:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: plexigate fleet expel edge-2")
+def expel(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Name of the member that is to go")],
+    config: ConfigOption = None,
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give all other members another key of the fleet, and replace all secrets that
+    this node knows. Each client makes one more full handshake.
+    """
+    made: ExpelDocument = asked(config, socket, lambda client: client.post("/fleet/expel", {"node": node}))
+    answer(
+        made,
+        lambda: (
+            f"{made['node']} is no member any more: the fleet is in epoch {made['epoch']}. It can still write into etcd: "
+            "now delete its user in etcd, or withdraw its client certificate."
+        ),
+        as_json=as_json,
+    )
 
 
 @app.command("accept-restore", epilog="Example: plexigate fleet accept-restore")

@@ -141,6 +141,27 @@ class FleetJoined(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FleetRekeyed(Event):
+    """The fleet has another key, because a node was expelled; this node has taken it.
+
+    The expelled node can still write into etcd, until its user or its certificate is withdrawn.
+    """
+
+    event = "fleet_rekeyed"
+    level = Level.WARNING
+
+    epoch: int
+    """Number of the fleet's key."""
+    expelled: str
+    """The node that has no part in it any more."""
+    by: str
+    """The node on which that was ordered."""
+
+    def sentence(self) -> str:
+        return f"{self.expelled} was expelled from the fleet by {self.by}: its key is of epoch {self.epoch} now"
+
+
+@dataclass(frozen=True, slots=True)
 class FleetLed(Event):
     """This node leads its fleet: it plans the session ticket keys of all nodes."""
 

@@ -10,6 +10,7 @@ from certs.audit.entries import Action, Outcome, Told
 from certs.sealing.files import SealedFileUnusable
 from proxy.admin.requests.problems import CommandRefused
 from proxy.api.fleet import (
+    ExpelDocument,
     FleetDocument,
     FleetLeadDocument,
     FleetMemberRow,
@@ -168,6 +169,18 @@ class SupervisorFleet:
     async def order(self, name: str, content: object | None) -> None:
         """See `places.Order`. Raises `CommandRefused`."""
         await _translated(self._orders.give(name, content))
+
+    async def expel(self, node: str) -> ExpelDocument:
+        member = self._joinable()
+        epoch = await _translated(Admissions(member).expel(node))
+        known = ", ".join(sorted({name.partition("/")[0] for name in member.state.values}))
+        self._told(
+            Action.ROTATE,
+            "fleet key",
+            Outcome.DONE,
+            f"epoch {epoch}, without the node {node}, which knew the secrets of epoch {epoch - 1}: {known}",
+        )
+        return {"node": node, "epoch": epoch}
 
     async def accept_restore(self) -> FleetDocument:
         await _translated(self._joinable().accept_restore())

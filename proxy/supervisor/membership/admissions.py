@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from certs.sealing.recipients import KeyUnreadable, PublicRecipient
+from proxy.supervisor.membership.epochs import begun, place_of
 from proxy.supervisor.membership.joining import Invitation, JoinRequest, NotJoined
 from proxy.supervisor.membership.member import Member
 from proxy.supervisor.membership.places import (
+    FOUNDED,
     INVITATIONS,
     MEMBERS,
     REQUESTS,
@@ -16,6 +18,7 @@ from proxy.supervisor.membership.places import (
     MemberRow,
     nodes_of,
 )
+from proxy.supervisor.membership.shared import LEADER
 from proxy.supervisor.membership.values import ValueUnusable
 
 INVITED_SECONDS: Final = 600
@@ -85,9 +88,11 @@ class Admissions:
         facts = MemberFacts(node, request.recipient.id, member.clock(), member.name)
         of_member = MemberRow(public=request.public, since=member.clock(), by=member.name)
         # as one: an invitation lets one node in
+        founded = member.entries[FOUNDED]
         await member.shared.commit(
-            {place: invited.revision, REQUESTS + node: asked.revision},
+            {place: invited.revision, REQUESTS + node: asked.revision, FOUNDED: founded.revision},
             {
+                FOUNDED: founded.value,
                 place: None,
                 REQUESTS + node: None,
                 MEMBERS + node: key.seal(MEMBERS + node, member.name, of_member),
@@ -95,6 +100,41 @@ class Admissions:
             },
         )
         return facts
+
+    async def expel(self, node: str) -> int:
+        """Begin an epoch without a member, and return its number.
+
+        Raises `NotAdmitted` and `Conflict`.
+        """
+        member = self._member
+        key = member.key
+        places = [name for name in member.entries if name.startswith(MEMBERS)]
+        if node == member.name:
+            raise NotAdmitted("a node cannot expel itself: run plexigate fleet expel on another member")
+        if MEMBERS + node not in places:
+            raise NotAdmitted(f"{node} is no member; {', '.join(nodes_of(MEMBERS, places))} are")
+        rows: dict[str, MemberRow] = {
+            name.removeprefix(MEMBERS): key.open(name, member.entries[name].value)
+            for name in places
+            if name != MEMBERS + node
+        }
+        stay = {name: PublicRecipient.parse(row["public"].encode()) for name, row in rows.items()}
+        fresh, record = begun(key, stay, node, member.name, member.clock())
+        founded = member.entries[FOUNDED]
+        writes: dict[str, bytes | None] = {
+            FOUNDED: founded.value,
+            place_of(fresh.epoch): record,
+            **{MEMBERS + name: fresh.seal(MEMBERS + name, member.name, row) for name, row in rows.items()},
+        }
+        gone = [MEMBERS + node, REQUESTS + node, WELCOMES + node]
+        leader = member.entries.get(LEADER)
+        if leader is not None and leader.value.decode(errors="replace") == node:
+            gone.append(LEADER)  # what it still writes as the leader is refused
+        writes |= {name: None for name in gone if name in member.entries}
+        compares = {FOUNDED: founded.revision, place_of(fresh.epoch): 0}
+        compares |= {name: member.entries[name].revision for name in places}
+        await member.shared.commit(compares, writes)
+        return fresh.epoch
 
     @property
     def _asking(self) -> list[str]:

@@ -14,7 +14,8 @@ backup, nor someone who can write into it, brings an old secret back.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Final
@@ -23,7 +24,8 @@ from certs.sealing.files import SealedFileUnusable
 from proxy.net.in_thread import in_thread
 from proxy.observe.alert import span
 from proxy.observe.events.event import Tell
-from proxy.observe.events.secrets import FleetAway, FleetBack, FleetJoined, FleetLed
+from proxy.observe.events.secrets import FleetAway, FleetBack, FleetJoined, FleetLed, FleetRekeyed
+from proxy.supervisor.membership.epochs import Expelled, followed, next_record, records
 from proxy.supervisor.membership.joining import Invitation, NotJoined, welcomed
 from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, MemberRow
 from proxy.supervisor.membership.shared import LEASE_SECONDS, Conflict, Leadership, Shared, SharedAway, Stored
@@ -38,6 +40,8 @@ _RETRY_SECONDS: Final = 1.0
 _MOST_SKEW_SECONDS: Final = 60.0
 _SKEW_SECONDS: Final = 30.0
 """Between two looks at the clock of the store."""
+_ACCEPTED: Final = 1
+"""The revision of a node that is to take from a store that has lost changes."""
 _MOST_WRITES: Final = 100
 """As one; etcd allows 128 operations, and 1.5 MB."""
 _MOST_BYTES: Final = 1_000_000
@@ -117,6 +121,10 @@ class Member:
         return self._state is not None
 
     @property
+    def _is_expelled(self) -> bool:
+        return isinstance(self.trouble, Expelled)
+
+    @property
     def is_leading(self) -> bool:
         """While the store does not answer, no node knows."""
         return self._leadership is not None and self.trouble is None
@@ -163,7 +171,7 @@ class Member:
         """Take from a store again that has lost changes. Raises as `_keep`, and `NotAMember`."""
         _ = self.key
         async with self._settling:
-            await self._keep(replace(self.state, revision=1))
+            await self._keep(replace(self.state, revision=_ACCEPTED))
             self._values.accept_older()
             self.revision = 0
 
@@ -190,6 +198,10 @@ class Member:
         self._is_connected = True
         async with self._settling:
             await self._take()
+            if self.state.key is not None and self.state.revision == _ACCEPTED:
+                with suppress(Conflict):  # the leader may know less than this node
+                    await self._mend(None)
+                await self._keep(replace(self.state, revision=self.revision))
         self.wake()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(snapshot.revision + 1))
@@ -229,8 +241,13 @@ class Member:
         """Use what is in the store. Raises `SealedFileUnusable` and `OSError`."""
         try:
             await self._take_key()
+            try:
+                await self._take_epochs()
+            except ValueUnusable:  # a record that others have spoilt stops nothing else
+                await self._take_values()
+                raise
             await self._take_values()
-        except (ValueUnusable, NotJoined) as error:
+        except (ValueUnusable, NotJoined, Expelled) as error:
             self._fail(error)
         else:
             if self.trouble is not None and self._is_connected:
@@ -252,11 +269,27 @@ class Member:
             except ValueUnusable:  # another node has founded the fleet meanwhile
                 await self._keep(NodeState(self.state.private))
 
-    async def _take_values(self) -> None:
-        """Take what is newer. Raises `ValueUnusable` for one that is refused, after all others."""
+    async def _take_epochs(self) -> None:
+        """Go through the epochs that this node has missed. Raises `ValueUnusable`, `Expelled`."""
+        while self.state.key is not None and (record := next_record(self.key, self.entries)) is not None:
+            with suppress(ValueUnusable):  # by the next key it may be another one
+                await self._take_values(before=record.revision)
+            key, row = followed(self.key, record.value, self.name, self.state.private)
+            await self._keep(replace(self.state, key=key, revision=max(record.revision, self.state.revision)))
+            self._values.epoch_ended()
+            self._tell(FleetRekeyed(key.epoch, row["expelled"], row["by"]))
+        if self.state.key is not None and self.state.revision:
+            found = {**self.state.records, **records(self.key, self.entries)}
+            if found != self.state.records:
+                await self._keep(replace(self.state, records=found))
+
+    async def _take_values(self, before: float = math.inf) -> None:
+        """Take what is newer, of revisions before this one. Raises `ValueUnusable` for a value that
+        is refused, after all others.
+        """
         if self.state.key is None or self.state.revision == 0:
             return
-        opened = self._values.open(self.key, self.entries, self.state.values)
+        opened = self._values.open(self.key, self.entries, self.state.values, before)
         if opened.kept:
             newest = max(opened.used[name].revision for name in opened.kept)
             values = {**self.state.values, **opened.kept}
@@ -276,7 +309,7 @@ class Member:
     def _may_lead(self) -> bool:
         """Who has no key could do nothing for the fleet, unless there is none yet."""
         abstains = asyncio.get_running_loop().time() < self._abstains_until
-        return not abstains and (self.state.key is not None or FOUNDED not in self.entries)
+        return not abstains and not self._is_expelled and (self.state.key is not None or FOUNDED not in self.entries)
 
     def abstain(self, seconds: float) -> None:
         self._abstains_until = asyncio.get_running_loop().time() + seconds
@@ -310,19 +343,17 @@ class Member:
         await self._take()
         if not self._may_lead:  # another node has founded the fleet a moment ago
             return
-        if FOUNDED not in self.entries:
+        if FOUNDED not in self.entries and not self.state.records:
             await self._found(token)
             return
         spoilt = self._values.spoilt(self.entries)
         now = self.clock()
         asked = [kind.due(now, self.key.epoch) for kind in self._values.kinds]
         due = [one for one in asked if one and spoilt.isdisjoint(one)]
-        lost = [(name, self._sealed(name, taken)) for name, taken in self._values.lost(self.entries, self.state.values)]
-        if not lost and not due:
+        if not due and not any(self._lost()):
             return
         self._require_clock(await self.shared.time())
-        for writes in _batches(lost):
-            await self._commit(writes, token)
+        await self._mend(token)
         for contents in due:
             await self._commit(self._writes_of(contents), token)
 
@@ -334,6 +365,17 @@ class Member:
         place = MEMBERS + self.name
         writes = {FOUNDED: self.key.seal(FOUNDED, self.name, {}), place: self.key.seal(place, self.name, row)}
         await self.shared.commit({FOUNDED: 0}, writes, token)
+
+    async def _mend(self, token: int | None) -> None:
+        for writes in _batches(self._lost()):
+            await self._commit(writes, token)
+
+    def _lost(self) -> Iterator[tuple[str, bytes]]:
+        for place, record in self.state.records.items():
+            if place not in self.entries:
+                yield place, record
+        for name, taken in self._values.lost(self.entries, self.state.values):
+            yield name, self._sealed(name, taken)
 
     def _writes_of(self, contents: Mapping[str, object | None]) -> dict[str, bytes | None]:
         return {
@@ -349,6 +391,8 @@ class Member:
     ) -> None:
         async with self._settling:
             await self._take()
+            if self._is_expelled:
+                raise SharedAway(self.fault)
             token = None
             if as_leader:
                 if self._leadership is None:
@@ -365,7 +409,7 @@ class Member:
         await self.shared.commit(compares, writes, token, lasts_seconds)
 
 
-def _batches(writes: list[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
+def _batches(writes: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
     batch: dict[str, bytes] = {}
     size = 0
     for name, value in writes:

@@ -6,8 +6,11 @@ from typing import Final, TypedDict
 
 from config.values.kinds import NAME
 
+EPOCHS: Final = "epochs/"
 FOUNDED: Final = "epochs/1"
-"""Where it is, there is a fleet. Its own key has sealed it."""
+"""Where it is, there is a fleet. Its own key has sealed it. Who lets a node in, or expels one,
+writes it again, so that no two do so at once.
+"""
 MEMBERS: Final = "members/"
 INVITATIONS: Final = "invitations/"
 REQUESTS: Final = "requests/"

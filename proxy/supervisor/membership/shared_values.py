@@ -1,5 +1,6 @@
 """What a node has verified of all kinds that its fleet shares."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any
 from proxy.supervisor.membership.shared import Stored
 from proxy.supervisor.membership.shared_kind import SharedKind
 from proxy.supervisor.membership.state import Taken
-from proxy.supervisor.membership.values import FleetKey, ValueUnusable
+from proxy.supervisor.membership.values import FleetKey, OfEarlierEpoch, ValueUnusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class SharedValues:
         """What the store had of each value when this node took it, or found that it has it."""
         self._passing: dict[str, Taken] = {}
         """What was taken and is on no disk."""
+        self._of_epoch_before: set[str] = set()
+        """Of `_used`, what the store has sealed by the key of an earlier epoch."""
 
     def begin(self, kept: Mapping[str, Taken]) -> None:
         """Serve by what is on the disk, as long as the store says nothing newer."""
@@ -43,17 +46,28 @@ class SharedValues:
             if parsed:
                 kind.take(parsed)
 
-    def open(self, key: FleetKey, entries: Mapping[str, Stored], kept: Mapping[str, Taken]) -> OpenedValues:
-        """What is new in the store. Nothing is used before `use`."""
+    def epoch_ended(self) -> None:
+        """There is another key. If this node leads, it seals by that what the store has."""
+        self._of_epoch_before = set(self._used)
+
+    def open(
+        self, key: FleetKey, entries: Mapping[str, Stored], kept: Mapping[str, Taken], before: float = math.inf
+    ) -> OpenedValues:
+        """What is new in the store, of revisions below `before`. Nothing is used until `use`."""
         known = {**kept, **self._passing}
         found = OpenedValues()
         for kind in self.kinds:
             parsed: dict[str, Any] = {}
             for name in self._unused(kind, entries):
+                if entries[name].revision >= before:
+                    continue
                 try:
                     taken, content = _opened(kind, name, key.open(name, entries[name].value), known.get(name))
                 except ValueUnusable as error:
-                    found.refused.append(error)
+                    if not kind.is_kept and isinstance(error, OfEarlierEpoch):
+                        found.used[name] = entries[name]  # as if it was gone: who has written it will do so again
+                    else:
+                        found.refused.append(error)
                     continue
                 found.used[name] = entries[name]
                 if taken != known.get(name):
@@ -67,6 +81,7 @@ class SharedValues:
         """Serve by what was opened. What is kept of it is on the disk by now."""
         self._used = {name: one for name, one in {**self._used, **opened.used}.items() if name in entries}
         self._passing = {name: one for name, one in {**self._passing, **opened.passing}.items() if name in entries}
+        self._of_epoch_before -= opened.used.keys()
         for kind, parsed in opened.parsed:
             if parsed:
                 kind.take(parsed)
@@ -80,15 +95,15 @@ class SharedValues:
         return {name for kind in self.kinds for name in self._unused(kind, entries)}
 
     def lost(self, entries: Mapping[str, Stored], kept: Mapping[str, Taken]) -> Iterator[tuple[str, Taken]]:
-        """What is kept, and the store has no more or not so: it was restored, or others have
-        changed it.
+        """What is kept, and the store has no more or not so: it was restored, others have changed
+        it, or the key of an earlier epoch has sealed it.
         """
         for name, taken in kept.items():
             stored = entries.get(name)
             if stored is None:
                 if taken.content is not None:
                     yield name, taken
-            elif self._used.get(name) != stored:
+            elif self._used.get(name) != stored or name in self._of_epoch_before:
                 yield name, taken
 
     def numbered(

@@ -40,13 +40,15 @@ class Taken:
 class NodeState:
     """`private` is the key of this node. `key` is None before it has joined.
 
-    `values` are those of all kinds that are kept, by their names. `revision` is the newest one of
-    the store that it has taken something from.
+    `values` are those of all kinds that are kept, by their names. `records` are those of the
+    epochs, as the store has them. `revision` is the newest one of the store that it has taken
+    something from.
     """
 
     private: PrivateRecipient = field(repr=False)
     key: FleetKey | None = None
     values: Mapping[str, Taken] = field(default_factory=dict)
+    records: Mapping[str, bytes] = field(default_factory=dict)
     revision: int = 0
 
     def encode(self) -> bytes:
@@ -57,6 +59,7 @@ class NodeState:
             "epoch": None if self.key is None else self.key.epoch,
             "key": None if self.key is None else self.key.secret.hex(),
             "values": {name: [one.serial, one.content] for name, one in self.values.items()},
+            "records": {name: value.decode() for name, value in self.records.items()},
             "revision": self.revision,
         }
         return json.dumps(document).encode()
@@ -71,7 +74,8 @@ class NodeState:
             private = PrivateRecipient.parse(found["private"].encode())
             key = None if found["key"] is None else FleetKey(int(found["epoch"]), bytes.fromhex(found["key"]))
             values = {str(name): Taken(int(serial), one) for name, (serial, one) in found["values"].items()}
-            return cls(private, key, values, int(found["revision"]))
+            records = {str(name): str(value).encode() for name, value in found["records"].items()}
+            return cls(private, key, values, records, int(found["revision"]))
         except (ValueError, KeyError, TypeError, AttributeError, KeyUnreadable):
             raise NoNodeState from None
 

@@ -32,6 +32,10 @@ class ValueUnusable(Exception):
         return f"{self.name} in the store of the fleet {self.found}"
 
 
+class OfEarlierEpoch(ValueUnusable):
+    """A value that the key of an earlier epoch has sealed, perhaps."""
+
+
 @dataclass(frozen=True, slots=True)
 class FleetKey:
     """The key of an epoch. Who was handed it reads everything of that epoch."""
@@ -63,7 +67,10 @@ class FleetKey:
         if schema != SCHEMA:
             raise ValueUnusable(name, f"has schema {schema!a}; this Plexigate knows {SCHEMA}")
         if epoch != self.epoch:
-            raise ValueUnusable(name, f"is sealed by the key of epoch {epoch!a}; this node has that of {self.epoch}")
+            is_earlier = isinstance(epoch, int) and epoch < self.epoch
+            raise (OfEarlierEpoch if is_earlier else ValueUnusable)(
+                name, f"is sealed by the key of epoch {epoch!a}; this node has that of {self.epoch}"
+            )
         try:
             associated = _associated(name, schema, epoch, writer)
             return json.loads(HeldKey(self.secret).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated))

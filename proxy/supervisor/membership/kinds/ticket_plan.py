@@ -25,6 +25,11 @@ class PlanRow(TypedDict):
     begins: float
 
 
+class PlanDocument(TypedDict):
+    epoch: int
+    keys: list[PlanRow]
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedKey:
     """A secret, and when it begins to seal, in UNIX seconds."""
@@ -35,14 +40,17 @@ class PlannedKey:
 
 @dataclass(frozen=True, slots=True)
 class TicketPlan:
-    """The keys in the order in which they begin; there is one at least."""
+    """The keys in the order in which they begin; there is one at least. They were made in an epoch
+    of the fleet: a node that was expelled since knows them.
+    """
 
     keys: tuple[PlannedKey, ...]
+    epoch: int
 
     @classmethod
-    def begun(cls, secret: bytes, since: float) -> "TicketPlan":
-        """A plan that goes on with the secret of one node."""
-        return cls((PlannedKey(secret, since),))
+    def begun(cls, secret: bytes, since: float, epoch: int) -> "TicketPlan":
+        """A plan that begins with this secret, at a time in UNIX seconds."""
+        return cls((PlannedKey(secret, since),), epoch)
 
     @property
     def until(self) -> float:
@@ -69,19 +77,19 @@ class TicketPlan:
             keys.append(PlannedKey(secret(), max(keys[-1].begins + period, now + NOTICE_SECONDS)))
         if len(keys) == len(self.keys):
             return self
-        return TicketPlan(tuple(keys[max(self._index(now) - _KEPT, 0) :]))
+        return TicketPlan(tuple(keys[max(self._index(now) - _KEPT, 0) :]), self.epoch)
 
-    def as_json(self) -> list[PlanRow]:
-        return [{"secret": one.secret.hex(), "begins": one.begins} for one in self.keys]
+    def as_json(self) -> PlanDocument:
+        return {"epoch": self.epoch, "keys": [{"secret": one.secret.hex(), "begins": one.begins} for one in self.keys]}
 
     @classmethod
-    def from_json(cls, rows: list[Mapping[str, Any]]) -> "TicketPlan":
+    def from_json(cls, document: Mapping[str, Any]) -> "TicketPlan":
         """What `as_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` otherwise."""
-        keys = tuple(PlannedKey(bytes.fromhex(row["secret"]), float(row["begins"])) for row in rows)
+        keys = tuple(PlannedKey(bytes.fromhex(row["secret"]), float(row["begins"])) for row in document["keys"])
         times = [one.begins for one in keys]
         if not keys or {len(one.secret) for one in keys} != {SECRET_BYTES} or times != sorted(set(times)):
             raise ValueError
-        return cls(keys)
+        return cls(keys, int(document["epoch"]))
 
     def _index(self, now: float) -> int:
         """Of the key that seals now: the first one, if the clock is before all of them."""

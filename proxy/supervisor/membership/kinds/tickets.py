@@ -52,9 +52,13 @@ class Tickets:
         self.plan = changed[TICKETS]
         self.tick()
 
-    def due(self, now: float, epoch: int) -> Mapping[str, object | None]:  # noqa: ARG002
-        known = self.plan or TicketPlan.begun(*self._served.present)
-        plan = known.extended(now, self._served.period_seconds, lambda: secrets.token_bytes(SECRET_BYTES))
+    def due(self, now: float, epoch: int) -> Mapping[str, object | None]:
+        known = self.plan or TicketPlan.begun(*self._served.present, epoch)
+        if known.epoch < epoch:
+            # the expelled node could answer for others by the old keys; without them, each client
+            # makes one more full handshake
+            known = TicketPlan.begun(_secret(), now, epoch)
+        plan = known.extended(now, self._served.period_seconds, _secret)
         return {} if plan is self.plan else {TICKETS: plan.as_json()}
 
     async def run(self, node: FleetNode) -> None:  # noqa: ARG002 - it needs none
@@ -77,3 +81,7 @@ class Tickets:
     def tick(self) -> None:
         """Look at the plan and the clock again, which may have changed."""
         self._planned.set()
+
+
+def _secret() -> bytes:
+    return secrets.token_bytes(SECRET_BYTES)

@@ -117,6 +117,12 @@ def test_a_token_is_written_and_given_by_standard_input(running: Running) -> Non
 def test_a_node_is_approved_and_a_restored_store_is_used(running: Running) -> None:
     assert running.run("fleet", "approve", "edge-2").output == f"edge-2 is a member (key {'b2' * 16}).\n"
     assert json.loads(running.run("fleet", "approve", "edge-2", "--json").output)["since"] == NOW
+    said = running.run("fleet", "expel", "edge-2").output
+    assert said.startswith("edge-2 is no member any more: the fleet is in epoch 2. ")
+    assert "now delete its user in etcd" in said
+    assert json.loads(running.run("fleet", "expel", "edge-2", "--json").output) == {"node": "edge-2", "epoch": 2}
+    assert running.control.fleet.told[-1] == ("expel", "edge-2")
+    del running.control.fleet.told[-2:]
     assert running.run("fleet", "accept-restore").output == "edge-1 uses the store from revision 7 on.\n"
     assert running.control.fleet.told == [("approve", "edge-2"), ("approve", "edge-2"), ("accept-restore",)]
 

@@ -11,6 +11,7 @@ from config.fleet_digest import fleet_digest
 from proxy.admin.requests.contracts import ReloadReport
 from proxy.admin.requests.problems import CommandRefused
 from proxy.api.fleet import (
+    ExpelDocument,
     FleetDocument,
     FleetLeadDocument,
     FleetNodeRow,
@@ -236,3 +237,23 @@ async def test_a_node_that_cannot_read_its_state_says_so(world: World) -> None:
 async def test_an_order_of_a_node_that_runs_no_fleet_is_refused(world: World) -> None:
     with pytest.raises(CommandRefused, match="has not joined its fleet"):
         await Asked(world, "one").control.order("orders/drain/chat/http://x", None)
+
+
+async def test_a_node_is_expelled_and_the_audit_log_has_what_it_knew(world: World) -> None:
+    async with pair(world) as (mine, theirs):
+        mine.log.clear()
+        document = await mine.control.expel("two")
+        assert list(differences(document, ExpelDocument)) == []
+        assert document == {"node": "two", "epoch": 2}
+        await until_seen(lambda: theirs.node.member.fault)
+        assert "was expelled from its fleet by one" in str((await theirs.control.listed())["fault"])
+        with pytest.raises(CommandRefused, match="two is no member"):
+            await mine.control.expel("two")
+    assert mine.log == [
+        (
+            Action.ROTATE,
+            "fleet key",
+            Outcome.DONE,
+            "epoch 2, without the node two, which knew the secrets of epoch 1: tickets",
+        )
+    ]

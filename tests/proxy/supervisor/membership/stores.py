@@ -41,6 +41,8 @@ class MemoryStore:
     def write(self, writes: Mapping[str, bytes | None]) -> None:
         """One revision for all, as in a transaction."""
         self.revision += 1
+        if LEADER in writes and writes[LEADER] is None:
+            self.token = 0
         for name, value in writes.items():
             stored = None if value is None else Stored(value, self.revision)
             if stored is not None:

@@ -14,7 +14,9 @@ from proxy.supervisor.membership.values import FleetKey
 
 KEM = RecipientKem.MLKEM768_X25519
 NEW = NodeState(PrivateRecipient.generate(KEM))
-JOINED = NodeState(NEW.private, FleetKey.fresh(1), {"a": Taken(7, (b"s" * 32).hex()), "b": Taken(8, None)}, 9)
+JOINED = NodeState(
+    NEW.private, FleetKey.fresh(1), {"a": Taken(7, (b"s" * 32).hex()), "b": Taken(8, None)}, {"epochs/1": b"{}"}, 9
+)
 SEALER = AeadSealer(HeldKey(bytes(32)))
 
 
@@ -24,7 +26,12 @@ def test_what_is_written_is_read_and_nothing_is_in_the_clear(state: NodeState, t
     file.write(state)
     found = file.read()
     assert found.encode() == state.encode()
-    assert (found.key, found.values, found.revision) == (state.key, state.values, state.revision)
+    assert (found.key, found.values, found.records, found.revision) == (
+        state.key,
+        state.values,
+        state.records,
+        state.revision,
+    )
     content = (tmp_path / "state" / FILE_NAME).read_bytes()
     assert b"PRIVATE KEY" in state.encode()
     assert b"PRIVATE KEY" not in content

@@ -24,3 +24,12 @@ def test_the_plan_goes_on_with_the_secret_of_the_process_and_then_with_what_was_
 def test_what_is_no_plan_is_refused(content: object) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         Tickets(Served((b"s" * 32, NOW)), lambda: NOW).parse(TICKETS, content)
+
+
+def test_after_an_epoch_nothing_of_the_plan_before_is_left() -> None:
+    tickets = Tickets(Served((b"s" * 32, NOW)), lambda: NOW)
+    plan = tickets.parse(TICKETS, tickets.due(NOW, 1)[TICKETS])
+    tickets.take({TICKETS: plan})
+    new = TicketPlan.from_json(tickets.due(NOW + 5, 2)[TICKETS])  # type: ignore[arg-type]
+    assert (new.epoch, new.keys[0].begins) == (2, NOW + 5)
+    assert not {one.secret for one in plan.keys} & {one.secret for one in new.keys}
