@@ -19,20 +19,26 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
 
+from tests import prepared_children
+
 _LARGEST: Final = 1 << 20
 _ALIEN: Final = ("GLIBC", "LD_", "MALLOC", "OPENSSL", "PYTHON")
 """What is read before `main`, or by libraries when they are loaded."""
 _TURN: Final = threading.Lock()
+_REFUSED: Final[list[bool]] = []
+_OWN: Final[list[Mapping[str, str]]] = []
+_Key = tuple[str, str, tuple[tuple[str, str], ...]]
+"""A program, the namespace of mounts that a test has entered, whose children are in there too, and further variables."""
+_ASKED: Final[dict[_Key, tuple[socket.socket, "subprocess.Popen[bytes]"]]] = {}
 
 
 class ProgramName(StrEnum):
@@ -80,7 +86,32 @@ class PreparedProcess:
 
 def is_possible(environment: Mapping[str, str] | None) -> bool:
     """Whether a program with these further variables is the same as one that is started."""
-    return not any(name.startswith(_ALIEN) for name in environment or ())
+    return not _REFUSED and (bool(_own(environment)) or not any(name.startswith(_ALIEN) for name in environment or ()))
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Start everything until the block ends: for tests of what a process is and holds, which is not to come from the prepared one."""
+    _REFUSED.append(True)
+    try:
+        yield
+    finally:
+        _REFUSED.pop()
+
+
+@contextmanager
+def with_own(environment: Mapping[str, str]) -> Iterator[None]:
+    """Prepare a process with these further variables, for the programs that have them until the block ends."""
+    _OWN.append(environment)
+    try:
+        yield
+    finally:
+        _OWN.remove(environment)
+        _end([key for key in _ASKED if key[2] == tuple(environment.items())])
+
+
+def _own(environment: Mapping[str, str] | None) -> Mapping[str, str]:
+    return next((one for one in _OWN if one.items() <= (environment or {}).items()), {})
 
 
 def start(command: Sequence[str], environment: Mapping[str, str]) -> PreparedProcess:
@@ -176,28 +207,35 @@ def _started(
 ) -> tuple[int, int]:
     request = json.dumps([list(command), {**os.environ, **environment}, str(Path.cwd())])
     with _TURN, Path(os.devnull).open("rb") as nothing:
-        asked = _process(name, str(Path("/proc/thread-self/ns/mnt").readlink()))
+        key = name, str(Path("/proc/thread-self/ns/mnt").readlink()), tuple(_own(environment).items())
+        if key not in _ASKED:
+            _ASKED[key] = _prepare(name, dict(key[2]))
+        asked, _ = _ASKED[key]
         socket.send_fds(asked, [request.encode()], [(stdin or nothing).fileno(), *outputs])
         answer, (watch,), _, _ = socket.recv_fds(asked, _LARGEST, 1)
     return int(answer), watch
 
 
-@cache
-def _process(name: ProgramName, _mounts: str) -> socket.socket:
-    """One for each namespace of mounts that a test enters: its children are in there too."""
+def _prepare(name: ProgramName, environment: Mapping[str, str]) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
+    from proxy.supervisor.workers.process import worker_environment  # a prepared process imports what it becomes
+
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         for one in (ours, theirs):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
         command = [sys.executable, "-m", "tests.prepared", name, str(theirs.fileno())]
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        variables = worker_environment({**os.environ, **environment})
+        return ours, subprocess.Popen(command, env=variables, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
 
-    def end() -> None:
-        ours.close()
+
+def _end(keys: Iterable[_Key]) -> None:
+    for key in keys:
+        asked, process = _ASKED.pop(key)
+        asked.close()
         process.wait()
 
-    atexit.register(end)
-    return ours
+
+atexit.register(lambda: _end(list(_ASKED)))
 
 
 # -- in the prepared process
@@ -208,11 +246,12 @@ def _plexigate() -> Callable[[], None]:
 
     for name in ("cli", "run_and_check", "terminal.output", "terminal.plain_values", "run"):
         import_module(f"proxy.commands.{name}")
+    prepared_children.prepare()
 
     def become() -> None:
         from proxy.commands.start import main
 
-        main()
+        (prepared_children.serve() or main)()
 
     return become
 

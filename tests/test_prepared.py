@@ -37,3 +37,5 @@ def test_variables_that_are_read_before_the_program_need_a_start() -> None:
     assert prepared.is_possible({"SOFTHSM2_CONF": "there"})
     assert not prepared.is_possible({"OPENSSL_CONF": "there"})
     assert not prepared.is_possible({"MALLOC_ARENA_MAX": "1"})
+    with prepared.refused():
+        assert not prepared.is_possible(None)

@@ -6,18 +6,20 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from certs.storage.disk import STAGING
 from tests import prepared
 from tests.configurations import process
 from tests.half_written.stopping import Stopper
-from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
+from tests.programs import PLEXIGATE, Program, plexigate
+
+if TYPE_CHECKING:
+    import subprocess
 
 _REST: Final = """
 [listener.public]
@@ -70,19 +72,17 @@ class State:
     sealing_key: Path
 
     @classmethod
-    @contextmanager
-    def made(cls, beside: Path) -> "Iterator[State]":
+    def made(cls, beside: Path, stopper: Stopper) -> "State":
         """Make one with a sealing key, which has never served."""
         directory = beside / "site"
         directory.mkdir()
-        with Stopper.of(directory / "state", beside) as stopper:
-            one = cls(directory, stopper, ["chat"], directory / "sealing.key")
-            one.forget()
-            one.write()
-            key = ("--key-file", str(one.sealing_key))
-            done = one.command("hsm", "init", "--no-recovery", "--yes", *key)
-            assert done.returncode == 0, done.stderr
-            yield one
+        one = cls(directory, stopper, ["chat"], directory / "sealing.key")
+        stopper.watch(one.state)
+        one.forget()
+        one.write()
+        done = one.command("hsm", "init", "--no-recovery", "--yes", "--key-file", str(one.sealing_key))
+        assert done.returncode == 0, done.stderr
+        return one
 
     @property
     def path(self) -> Path:
@@ -125,14 +125,7 @@ class State:
         return self._run("backup", "restore", str(backup), "--sealing-key", str(self.sealing_key))
 
     def _run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [PLEXIGATE, *words],
-            env={**os.environ, **self.stopper.environment},
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_SECONDS,
-            check=False,
-        )
+        return prepared.run([PLEXIGATE, *words], self.stopper.environment, _COMMAND_SECONDS)
 
     def check(self) -> list[str]:
         """What `plexigate check` finds wrong with the directory."""
@@ -148,7 +141,7 @@ class State:
     @contextmanager
     def serving(self) -> Iterator["Serving"]:
         """Run the proxy until the block ends; it may be killed before. Raises `NotReadyError`."""
-        with program([PLEXIGATE, "run", str(self.path)], plexigate_listeners, self.stopper.environment) as running:
+        with plexigate(self.path, self.stopper.environment) as running:
             try:
                 yield Serving(self, running)
             finally:

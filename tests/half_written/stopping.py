@@ -9,6 +9,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import Final
 
+from tests import prepared
 from tests.c_library import build_library
 
 _SOURCE: Final = Path(__file__).with_name("shim.c")
@@ -29,12 +30,17 @@ class Stopper:
 
     @classmethod
     @contextmanager
-    def of(cls, directory: Path, beside: Path) -> "Iterator[Stopper]":
-        """Watch what is changed below a directory; its own files are in `beside`. Fails aloud without a compiler."""
+    def of(cls, beside: Path) -> "Iterator[Stopper]":
+        """Make one with its files in `beside`, and a prepared process with it. Fails aloud without a compiler."""
         shim, control = build_library(_SOURCE, beside / "half_written.so", "-O1"), beside / "half_written.control"
-        control.write_bytes((_CONTROL.pack(0, 0, 0, 0) + str(directory).encode()).ljust(_SIZE, b"\0"))
-        with control.open("r+b") as file, mmap(file.fileno(), _SIZE) as shared:
-            yield cls({"LD_PRELOAD": str(shim), "HALF_WRITTEN": str(control)}, shared)
+        control.write_bytes(bytes(_SIZE))
+        environment = {"LD_PRELOAD": str(shim), "HALF_WRITTEN": str(control)}
+        with control.open("r+b") as file, mmap(file.fileno(), _SIZE) as shared, prepared.with_own(environment):
+            yield cls(environment, shared)
+
+    def watch(self, directory: Path) -> None:
+        """From now on, it is about what is changed below a directory."""
+        self._shared[_CONTROL.size :] = str(directory).encode().ljust(_SIZE - _CONTROL.size, b"\0")
 
     def arm(self, left: int = _NEVER, error: int = KILL) -> None:
         """From now on, let so many calls go well, and then kill, or fail all with `error`."""
@@ -47,11 +53,12 @@ class Stopper:
         return seen
 
     def processes(self) -> set[int]:
-        """Those that run with the shim."""
+        """Those that were started with the shim, and not forked."""
         variable = f"HALF_WRITTEN={self.environment['HALF_WRITTEN']}".encode()
         found = set()
         for place in Path("/proc").glob("[0-9]*/environ"):
             with suppress(OSError):  # it has ended meanwhile
-                if variable in place.read_bytes().split(b"\0"):
+                is_prepared = b"tests.prepared" in place.with_name("cmdline").read_bytes()
+                if variable in place.read_bytes().split(b"\0") and not is_prepared:
                     found.add(int(place.parent.name))
         return found

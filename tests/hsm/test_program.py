@@ -16,6 +16,7 @@ from tests.hsm.softhsm import Token, besides, remarks_of
 from tests.integration.gateway import complaints, events
 from tests.integration.stage import workers_of
 from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
+from tests.programs import plexigate as proxy
 
 PIN = "sesam-98127465"
 URI = "pkcs11:token=plexi;object=chat"
@@ -50,19 +51,17 @@ def curl(site: HsmSite, running: Running) -> str:
 
 def test_several_modules_by_way_of_p11_kit(hsm_site: HsmSite) -> None:
     """Its proxy has one token of ours among those of all modules of the machine."""
-    text, (proxy,) = text_of(hsm_site), Path("/usr/lib").glob("*/p11-kit-proxy.so")
-    configuration = hsm_site.write(text.replace(str(hsm_site.hsm.shim.module), str(proxy)), workers=2)
-    environment = {**os.environ, **hsm_site.hsm.environment}
-    remarks = remarks_of(proxy, environment)
+    text, (p11_kit,) = text_of(hsm_site), Path("/usr/lib").glob("*/p11-kit-proxy.so")
+    configuration = hsm_site.write(text.replace(str(hsm_site.hsm.shim.module), str(p11_kit)), workers=2)
+    remarks = remarks_of(p11_kit, {**os.environ, **hsm_site.hsm.environment})
     said = []
     for words in (["check"], ["hsm", "list", "--json", "--config"]):
-        command = [PLEXIGATE, *words, str(configuration)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        done = plexigate(hsm_site, *words, str(configuration))
         assert done.returncode == 0
         assert set(done.stderr.splitlines()) <= remarks
         said.append(done.stdout)
     assert "chat" in said[1]
-    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, hsm_site.hsm.environment) as running:
+    with proxy(configuration, hsm_site.hsm.environment) as running:
         assert [curl(hsm_site, running) for _ in range(4)] == ["502"] * 4
         for worker in workers_of(running.pid):
             assert {"libsofthsm2.so", "opensc-pkcs11.so"} <= {Path(line).name for line in libraries(worker).split()}
@@ -111,7 +110,7 @@ def test_another_key_is_taken_live_and_one_that_is_not_there_changes_nothing(hsm
         (event,) = running.wait_for(lambda output: events(output, kind) or None)
         return json.dumps(event)
 
-    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, hsm_site.hsm.environment) as running:
+    with proxy(configuration, hsm_site.hsm.environment) as running:
         later = hsm_site.hsm.generate(plexi, "later", "ecdsa-p384", "02")  # while it runs
         hsm_site.write(tokens, hsm_site.identity("localhost", later, "pkcs11:token=plexi;object=later"), ROUTE)
         assert "object=later" in reload(running, "reloaded")
@@ -190,7 +189,7 @@ class TestCheck:
         configuration = hsm_site.write(text)
         listed = json.loads(plexigate(hsm_site, "hsm", "list", "--json", "--config", str(configuration)).stdout)
         serial = next(one["serial"] for one in listed if one["label"] == "plexi")
-        with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, hsm_site.hsm.environment) as running:
+        with proxy(configuration, hsm_site.hsm.environment) as running:
             hsm_site.write(text, f'[hsm.token.alias]\nserial = "{serial}"\npin_file = "plexi.pin"\n')
             os.kill(running.pid, signal.SIGHUP)
             (refusal,) = running.wait_for(lambda output: events(output, "reload_failed") or None)

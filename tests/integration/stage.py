@@ -17,6 +17,7 @@ from tests.certificates import Authority, CertificateFiles
 from tests.configurations import process
 from tests.hostile.client import Address, Client
 from tests.integration.admin import Admin
+from tests.prepared_children import WORKER
 from tests.programs import PLEXIGATE, Program, plexigate, program
 
 CURL_SECONDS = 30
@@ -114,7 +115,11 @@ class Site:
 
 def workers_of(pid: int) -> list[int]:
     """The workers of a parent, the oldest first: not the processes that look at its tokens, which come and go."""
-    workers = [one for one in processes(pid) if b"\0proxy.worker.entry\0" in _read(one, "cmdline")]
+    workers = [
+        one
+        for one in processes(pid)
+        if b"\0proxy.worker.entry\0" in _read(one, "cmdline") or _read(one, "comm").strip() == WORKER
+    ]
     return sorted(workers, key=lambda one: (_started(one), one))
 
 

@@ -7,13 +7,18 @@ import pytest
 
 from tests.half_written.proof import first_start, restored, restoring, running
 from tests.half_written.scene import State
-from tests.half_written.stopping import FULL, KILL
+from tests.half_written.stopping import FULL, KILL, Stopper
+
+
+@pytest.fixture(scope="module")
+def stopper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopper]:
+    with Stopper.of(tmp_path_factory.mktemp("stopper")) as one:
+        yield one
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    with State.made(tmp_path) as made:
-        yield made
+def state(tmp_path: Path, stopper: Stopper) -> State:
+    return State.made(tmp_path, stopper)
 
 
 def middle(calls: int) -> list[int]:

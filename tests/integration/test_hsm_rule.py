@@ -1,14 +1,13 @@
 """What `check`, a start and a reload say of a key that cannot sign: the table of docs/hsm.md, a case for each row."""
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
 from proxy.admin.client import UnixAdminClient
+from tests import prepared
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SoftHsm, Token
 from tests.integration.hsm_scene import ROUTE, Scene, running, scene_of
@@ -102,9 +101,7 @@ def outcomes(site: HsmSite, keys: Callable[[HsmSite], str], fault: Break, expect
         answer = UnixAdminClient(site.directory / "plexigate.sock").post("/reload", {})[1]
         reloaded = SERVES if answer["ok"] else NO
         assert answer["ok"] or [one for one in answer["problems"] if one["severity"] == "error"]
-    environment = {**os.environ, **site.hsm.environment}
-    command = [PLEXIGATE, "check", "--json", str(configuration)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = prepared.run([PLEXIGATE, "check", "--json", str(configuration)], site.hsm.environment)
     said = [one for one in json.loads(done.stdout)["problems"] if one["key"] not in ("user", "rotation.state")]
     assert said, "loudly"
     started = NO

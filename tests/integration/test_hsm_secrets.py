@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from tests import prepared
 from tests.bench.usage import processes
 from tests.certs.authority import private_key
 from tests.hsm.site import HsmSite
@@ -49,6 +50,12 @@ def memory(pid: int) -> Iterator[bytes]:
             begin, end = int(mapped[1], 16), int(mapped[2], 16)
             file.seek(begin)
             yield file.read(end - begin)
+
+
+@pytest.fixture(autouse=True)
+def started() -> Iterator[None]:
+    with prepared.refused():
+        yield
 
 
 def found(where: Iterator[bytes], secrets: Needles) -> set[str]:

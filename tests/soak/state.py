@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tests.half_written.proof import FIRST_START, OPERATIONS, RESTORE, Tried, first_start, restored, restoring, running
 from tests.half_written.scene import State
-from tests.half_written.stopping import FULL, KILL, READ_ONLY
+from tests.half_written.stopping import FULL, KILL, READ_ONLY, Stopper
 
 _EVERY = {"killed": (KILL, 1), "disk full": (FULL, 5), "read-only": (READ_ONLY, 5)}
 
@@ -24,7 +24,11 @@ def run(_minutes: float, console: Console) -> list[str]:
         "what", "stopped by", "system calls", "stopped at", "wrong", title="state that cannot be half written"
     )
     wrong: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="plexigate-state-") as directory, State.made(Path(directory)) as state:
+    with (
+        tempfile.TemporaryDirectory(prefix="plexigate-state-") as beside,
+        Stopper.of(directory := Path(beside)) as stopper,
+    ):
+        state = State.made(directory, stopper)
         for name in (FIRST_START, *OPERATIONS, RESTORE):
             for how in _EVERY:
                 tried = _tried(state, name, how, console)

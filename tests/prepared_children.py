@@ -1,0 +1,136 @@
+"""The children of a prepared program, forked as well: workers, and what looks at tokens. Most of their start is imports, too.
+
+The program asks a process that was forked off before its `main`, and so has nothing of it: no secret, no descriptor, no thread. Each
+child becomes the program's own, which waits for it, and is set up as `subprocess` does. `/proc/PID/comm` shows its name, and
+`/proc/PID/cmdline` another command.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+WORKER: Final = b"worker"
+"""What `/proc/PID/comm` shows of one."""
+_MAINS: Final = {
+    "certs.hsm.process.token_process": ("main", b"tokens"),
+    "proxy.commands.check": ("_main", b"check"),
+    "proxy.worker.entry": ("main", WORKER),
+}
+_LARGEST: Final = 1 << 17
+# Numbers of prctl(2).
+_PR_SET_NAME: Final = 15
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def prepare() -> None:
+    """Import what the children do."""
+    for name in _MAINS:
+        import_module(name)
+
+
+def serve() -> Callable[[], None] | None:
+    """Have the children of this process forked from now on. Answers the `main` of one in it, and None in this process."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if not os.fork():
+        ours.close()
+        return _fork_for(theirs)
+    theirs.close()
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    turn = threading.Lock()
+
+    class Popen(subprocess.Popen[Any]):
+        """One that is forked, if it can be."""
+
+        def __init__(self, args: Any, *positional: Any, **how: Any) -> None:
+            self._how = how
+            super().__init__(args, *positional, **how)
+
+        def _execute_child(self, args: Any, *rest: Any) -> None:
+            """Of `subprocess`."""
+            if not isinstance(args, list) or args[:3] != [sys.executable, "-P", "-m"] or args[3] not in _MAINS:
+                super()._execute_child(args, *rest)  # type: ignore[misc]
+                return
+            pipes = rest[9:15]  # what is read and what is written, of each standard stream
+            standard = [own if own != -1 else number for number, own in enumerate((pipes[0], pipes[3], pipes[5]))]
+            how = self._how
+            ids = [how.get(name) for name in ("extra_groups", "group", "user")]
+            kept = list(how.get("pass_fds", ()))
+            environment = dict(os.environ if how.get("env") is None else how["env"])
+            request = json.dumps([args, environment, ids, how.get("start_new_session"), kept])
+            with turn:
+                socket.send_fds(ours, [request.encode()], [*standard, *kept])
+                self.pid = int(ours.recv(_LARGEST))
+            self._child_created = True
+            self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+    subprocess.Popen = Popen  # type: ignore[misc]
+    return None
+
+
+def _fork_for(asked: socket.socket) -> Callable[[], None]:
+    """Fork until the program has ended; return in a child."""
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(asked, _LARGEST, 8)
+        if not request:
+            os._exit(0)
+        here, there = socket.socketpair()
+        between = os.fork()
+        if not between:
+            if os.fork():
+                os._exit(0)  # so that the program is the child's parent
+            asked.close()
+            there.send(str(os.getpid()).encode())
+            there.recv(1)  # now it is
+            return _become(json.loads(request), descriptors)
+        pid = here.recv(_LARGEST)
+        os.waitpid(between, 0)
+        here.send(b"\0")
+        for descriptor in descriptors:
+            os.close(descriptor)
+        here.close()
+        there.close()
+        asked.send(pid)
+
+
+def _become(request: Sequence[Any], descriptors: list[int]) -> Callable[[], None]:
+    command, environment, (groups, group, user), is_leader, kept = request
+    _arrange(descriptors, [0, 1, 2, *kept])
+    os.environ.clear()
+    os.environ.update(environment)
+    module = command[3]
+    main, name = _MAINS[module]
+    if is_leader:
+        os.setsid()
+    if groups is not None:
+        os.setgroups(groups)
+    if group is not None:
+        os.setregid(group, group)
+    if user is not None:
+        os.setreuid(user, user)
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name, 0, 0, 0)
+    sys.argv = [str(sys.modules[module].__file__), *command[4:]]
+    sys.orig_argv = command
+    become: Callable[[], None] = getattr(sys.modules[module], main)
+    return become
+
+
+def _arrange(descriptors: list[int], numbers: list[int]) -> None:
+    """Have these descriptors at these numbers, and no others."""
+    above = max(numbers) + 1
+    moved = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, above) for one in descriptors]
+    for one, number in zip(moved, numbers, strict=True):
+        os.dup2(one, number)
+    for one in [int(path.name) for path in Path("/proc/self/fd").iterdir()]:
+        if one not in numbers:
+            with contextlib.suppress(OSError):  # the one by which they were listed
+                os.close(one)
