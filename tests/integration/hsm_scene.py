@@ -147,6 +147,8 @@ class Load:
 
     scene: Scene
     context: ssl.SSLContext
+    pause: float = 0.0
+    """Seconds between two of a client: where clients only have to be there, they need not take a processor."""
     times: list[float] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
@@ -157,6 +159,7 @@ class Load:
                 self.times.append(self.scene.handshake(self.context))
             except Exception as error:  # noqa: BLE001 - counted
                 self.errors.append(error)
+            self._over.wait(self.pause)
 
     @contextmanager
     def running(self, clients: int) -> Iterator["Load"]:

@@ -136,7 +136,8 @@ async def test_certificate_is_issued_and_renewed_under_rejected_nonces(
             assert leaf.public_key() == key.public_key()
             assert set(alternative_names(leaf)) == set(NAMES)
             assert (leaf.not_valid_after_utc - leaf.not_valid_before_utc).total_seconds() == pytest.approx(3_600, abs=1)
-            assert here.seen() == (set(NAMES) if kind is AcmeChallenge.TLS_ALPN_01 else set())
+            # a worker writes its log after its answer
+            await until_seen(lambda: here.seen() == (set(NAMES) if kind is AcmeChallenge.TLS_ALPN_01 else set()))
             again = here.issuer(kind, solver)  # as after a restart
             window = await in_thread(asyncio.get_running_loop(), lambda: again.renewal_window(leaf))
             assert window is not None

@@ -194,7 +194,7 @@ def test_a_token_that_hangs_in_every_call_costs_the_other_one_of_its_module_noth
             said_by += [pool.submit(prepared.run, one, hsm_site.hsm.environment) for one in commands]
         with (
             running(hsm_site, configuration) as run,
-            Load(one := scene_of(hsm_site, run), one.client()).running(2) as load,
+            Load(one := scene_of(hsm_site, run), one.client(), pause=0.02).running(2) as load,
         ):
             one.until(lambda: readiness(one) == (200, "ready"))
             if when == "later":

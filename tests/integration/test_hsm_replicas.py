@@ -82,7 +82,7 @@ def test_all_replicas_roll_back_together(hsm_site: HsmSite) -> None:
 
 
 def test_whatever_happens_to_one_token_while_keys_rotate_no_handshake_fails(hsm_site: HsmSite) -> None:
-    outcome = Outcome(clients=2, handshakes_each=12)
+    outcome = Outcome(clients=2, handshakes_each=12, pause=0.02)
     with replicas(hsm_site) as one:
         live(one, outcome, lambda count: count == 6, random.Random(26))  # noqa: S311 - repeatable
         reasons = {event["reason"] for event in events(one.scene.running.output, "rotation")}
@@ -94,7 +94,7 @@ def test_whatever_happens_to_one_token_while_keys_rotate_no_handshake_fails(hsm_
 def test_a_token_that_was_initialised_anew_with_another_pin_waits_for_its_pin_alone(hsm_site: HsmSite) -> None:
     with replicas(hsm_site) as one:
         scene, before = one.scene, one.serials()
-        with Load(scene, scene.client(authority=one.root)).running(1) as load:
+        with Load(scene, scene.client(authority=one.root), pause=0.02).running(1) as load:
             anew = Token("plexi", "the-new-pin")
             hsm_site.hsm.initialise_anew(anew)
             scene.plexi.lose_sessions()  # as a device would; SoftHSM has read its token before

@@ -128,6 +128,8 @@ class Outcome:
     clients: int = 4
     handshakes_each: int = 40
     """Before, while and after something happens."""
+    pause: float = 0.0
+    """Seconds between two of a client."""
     events: dict[str, int] = field(default_factory=dict)
     handshakes: int = 0
     slowest: float = 0.0
@@ -140,7 +142,7 @@ def live(one: Replicas, outcome: Outcome, enough: Callable[[int], bool], chance:
     scene = one.scene
     with (
         scene.connect(scene.client(authority=one.root)) as established,
-        Load(scene, scene.client(authority=one.root)).running(outcome.clients) as load,
+        Load(scene, scene.client(authority=one.root), outcome.pause).running(outcome.clients) as load,
     ):
         load.more(outcome.handshakes_each)
         happenings = [*(fault.__name__ for fault in FAULTS), "lost keys", _ANEW]
