@@ -31,8 +31,7 @@ from typing import IO, Any, Final
 from tests import prepared_children
 
 _LARGEST: Final = 1 << 20
-_ALIEN: Final = ("GLIBC", "LD_", "MALLOC", "OPENSSL", "PYTHON")
-"""What is read before `main`, or by libraries when they are loaded."""
+_ALIEN: Final = ("GLIBC", *prepared_children.ALIEN)
 _TURN: Final = threading.Lock()
 _REFUSED: Final[list[bool]] = []
 _OWN: Final[list[Mapping[str, str]]] = []

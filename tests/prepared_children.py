@@ -5,19 +5,24 @@ child becomes the program's own, which waits for it, and is set up as `subproces
 `/proc/PID/cmdline` another command.
 """
 
+import atexit
 import contextlib
 import ctypes
 import fcntl
+import gc
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 WORKER: Final = b"worker"
 """What `/proc/PID/comm` shows of one."""
@@ -26,6 +31,9 @@ _MAINS: Final = {
     "proxy.commands.check": ("_main", b"check"),
     "proxy.worker.entry": ("main", WORKER),
 }
+ALIEN: Final = ("LD_", "MALLOC", "OPENSSL", "PYTHON")
+"""What is read before `main`, or by libraries when they are loaded."""
+_BEFORE: Final = {name: value for name, value in os.environ.items() if name.startswith(ALIEN)}
 _LARGEST: Final = 1 << 17
 # Numbers of prctl(2).
 _PR_SET_NAME: Final = 15
@@ -45,8 +53,40 @@ def serve() -> Callable[[], None] | None:
         ours.close()
         return _fork_for(theirs)
     theirs.close()
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    subprocess.Popen = _popen(ours)  # type: ignore[assignment,misc]
+    return None
+
+
+@contextmanager
+def forked() -> Iterator[None]:
+    """Have the children of this process forked until the block ends, for tests whose own process is their parent."""
+    with mock.patch.object(subprocess, "Popen", _popen(_process())):
+        yield
+
+
+@cache
+def _process() -> socket.socket:
+    """It ends with this process."""
+    from proxy.supervisor.workers.process import worker_environment  # a prepared process imports what it becomes
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [sys.executable, "-m", "tests.prepared_children", str(theirs.fileno())]
+        process = subprocess.Popen(
+            command, env=worker_environment(os.environ), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+        )
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def _popen(asked: socket.socket) -> type["subprocess.Popen[Any]"]:
     turn = threading.Lock()
+    system = ctypes.CDLL(None)
 
     class Popen(subprocess.Popen[Any]):
         """One that is forked, if it can be."""
@@ -57,24 +97,31 @@ def serve() -> Callable[[], None] | None:
 
         def _execute_child(self, args: Any, *rest: Any) -> None:
             """Of `subprocess`."""
-            if not isinstance(args, list) or args[:3] != [sys.executable, "-P", "-m"] or args[3] not in _MAINS:
+            how = self._how
+            environment = dict(os.environ if how.get("env") is None else how["env"])
+            if not _is_possible(args, environment):
                 super()._execute_child(args, *rest)  # type: ignore[misc]
                 return
             pipes = rest[9:15]  # what is read and what is written, of each standard stream
             standard = [own if own != -1 else number for number, own in enumerate((pipes[0], pipes[3], pipes[5]))]
-            how = self._how
             ids = [how.get(name) for name in ("extra_groups", "group", "user")]
             kept = list(how.get("pass_fds", ()))
-            environment = dict(os.environ if how.get("env") is None else how["env"])
             request = json.dumps([args, environment, ids, how.get("start_new_session"), kept])
             with turn:
-                socket.send_fds(ours, [request.encode()], [*standard, *kept])
-                self.pid = int(ours.recv(_LARGEST))
+                system.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+                socket.send_fds(asked, [request.encode()], [*standard, *kept])
+                self.pid = int(asked.recv(_LARGEST))
+                system.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
             self._child_created = True
             self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
-    subprocess.Popen = Popen  # type: ignore[misc]
-    return None
+    return Popen
+
+
+def _is_possible(command: Any, environment: Mapping[str, str]) -> bool:
+    """Whether it is one of those, and forked is the same as started."""
+    is_one = isinstance(command, list) and command[:3] == [sys.executable, "-P", "-m"] and command[3] in _MAINS
+    return is_one and {name: value for name, value in environment.items() if name.startswith(ALIEN)} == _BEFORE
 
 
 def _fork_for(asked: socket.socket) -> Callable[[], None]:
@@ -134,3 +181,10 @@ def _arrange(descriptors: list[int], numbers: list[int]) -> None:
         if one not in numbers:
             with contextlib.suppress(OSError):  # the one by which they were listed
                 os.close(one)
+
+
+if __name__ == "__main__":
+    prepare()
+    gc.collect()
+    gc.freeze()
+    _fork_for(socket.socket(fileno=int(sys.argv[1])))()

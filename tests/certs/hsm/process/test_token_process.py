@@ -20,6 +20,11 @@ from tests.hsm_tokens import PIN, SoftHsm
 WRONG = "wrong-pin-4242"
 
 
+@pytest.fixture(autouse=True)
+def forking() -> None:
+    """What these tests are about is started, and not forked."""
+
+
 def places(pid: int) -> str:
     """What other processes could read of a process."""
     seen = []

@@ -105,7 +105,7 @@ async def test_what_is_due_is_renewed_and_told_once(case: Case) -> None:
     (told,) = case.told
     assert told["event"] == "sealing_renewed"
     assert told["done"] == [
-        "rotated the keys for acme, backup, credentials, workforce, payload, tickets",
+        "rotated the keys for acme, backup, credentials, fleet, payload, tickets",
         "sealed 1 file again",
     ]
     assert case.tickets.read_bytes() != before

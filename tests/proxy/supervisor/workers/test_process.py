@@ -37,6 +37,11 @@ from tests.workforces import edition_of
 UNLIKE: Any = make_dataclass("Ping", [], bases=(Question[WorkerFigures],), frozen=True)
 
 
+@pytest.fixture(autouse=True)
+def forking() -> None:
+    """What these tests are about is started, and not forked."""
+
+
 @asynccontextmanager
 async def spawned(
     account: ProcessAccount | None = None, ended: Callable[[WorkerProcess], None] = lambda _: None
