@@ -8,7 +8,7 @@ digest serve clients alike.
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from config.values.pkcs11_uri import is_pkcs11_uri
@@ -19,8 +19,8 @@ OF_THE_NODE: Final = frozenset(
 """Tables and keys at the top that each node may have of its own: its processors and accounts, its
 tokens and PINs, its own secrets, logs and admin socket, and who it is.
 """
-ADDRESSES: Final = frozenset({"bind"})
-"""Keys of `[listener.NAME]` and `[plain]` that each node may have of its own."""
+PLACES: Final = {"plain": frozenset({"bind"}), "rotation": frozenset({"state"}), "payload": frozenset({"directory"})}
+"""Keys of tables that each node may have of its own: addresses, and where its state lies."""
 _ELSEWHERE: Final = "pkcs11:"
 
 
@@ -31,25 +31,21 @@ def fleet_digest(content: bytes) -> str:
     tokens count as one: each node has its own token.
     """
     document = {
-        key: _without_addresses(key, value)
+        key: _without_places(key, value)
         for key, value in tomllib.loads(content.decode("utf-8-sig")).items()
         if key not in OF_THE_NODE
     }
     return hashlib.sha256(json.dumps(_plain(document), sort_keys=True).encode()).hexdigest()
 
 
-def _without_addresses(key: str, value: Any) -> Any:
-    match key:
-        case "listener":
-            return {name: _without_bind(listener) for name, listener in value.items()}
-        case "plain":
-            return _without_bind(value)
-        case _:
-            return value
+def _without_places(key: str, value: Any) -> Any:
+    if key == "listener":
+        return {name: _without(PLACES["plain"], listener) for name, listener in value.items()}
+    return _without(PLACES[key], value) if key in PLACES else value
 
 
-def _without_bind(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if key not in ADDRESSES}
+def _without(places: Container[str], table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in places}
 
 
 def _plain(value: Any) -> Any:

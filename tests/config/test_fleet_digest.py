@@ -15,6 +15,9 @@ bind = ":80"
 [identity.a]
 names = ["a.test"]
 key = ["pkcs11:token=one;object=a", "a.key"]
+[rotation]
+state = "one"
+every = "30d"
 [[route]]
 host = "a.test"
 upstream = "chat"
@@ -34,6 +37,7 @@ name = "edge-1"
         ("edge-1", "edge-2"),
         ("token=one", "token=two"),
         ("one.pin", "two.pin"),
+        ('state = "one"', 'state = "two"'),
         ('[plain]\nbind = ":80"\n', "[plain]\n"),
         ("[fleet]", '[log]\nfile = "a.log"\n[fleet]'),
         ('host = "a.test"\nupstream = "chat"', 'upstream = "chat"\n\n  host = "a.test"'),
@@ -51,6 +55,7 @@ def test_what_a_node_has_for_itself_makes_no_difference(old: str, new: str) -> N
         ("reload_timeout = 30", "reload_timeout = 31"),
         ("listener.public", "listener.other"),
         ("a.key", "b.key"),
+        ("30d", "31d"),
         ('upstream = "chat"', 'upstream = "mail"'),
         ('["pkcs11:token=one;object=a", "a.key"]', '["a.key", "pkcs11:token=one;object=a"]'),
         ("[fleet]", "[limits]\nfrom = 2026-12-01\n[fleet]"),

@@ -2,7 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Group
@@ -21,6 +21,8 @@ from proxy.commands.terminal.answers import answer
 from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
 from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.tables import plain_table
+
+_AGREES_SECONDS: Final = 2.0
 
 app = typer.Typer(
     name="fleet",
@@ -51,9 +53,7 @@ def _shown(document: FleetDocument) -> Group:
     facts.add_row(
         "store", Text(document["fault"], style="red") if document["fault"] else f"revision {document['revision']}"
     )
-    facts.add_row(
-        "clock", "-" if skew is None else f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the store"
-    )
+    facts.add_row("clock", "-" if skew is None else _clock(skew))
     facts.add_row("leader", document["leader"] or "none")
     facts.add_row("tickets planned until", "-" if until is None else _time(until))
     nodes = plain_table("node", "", "version", "schema", "configuration", "key", "since", "let in by")
@@ -77,6 +77,13 @@ def _shown(document: FleetDocument) -> Group:
         if one["log_fault"]
     ]
     return Group(facts, nodes, *broken)
+
+
+def _clock(skew: float) -> str:
+    # etcd tells its time in whole seconds
+    if abs(skew) < _AGREES_SECONDS:
+        return "agrees with the store"
+    return f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the store"
 
 
 def _configuration(row: FleetMemberRow) -> Text:

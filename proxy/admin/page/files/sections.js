@@ -20,7 +20,7 @@ function ofFleet(fleet) {
   const others = fleet.differing.length ? `, ${fleet.differing.join(", ")} with another configuration` : "";
   return [
     ["Node", fleet.node], ["Fleet leader", fleet.leader ?? "none"], ["Fleet", fleet.epoch === null ? "not joined" : `${fleet.alive} of ${fleet.members} nodes, epoch ${fleet.epoch}${others}`],
-    ["Fleet store", fleet.fault ?? `revision ${fleet.revision}`], ...(fleet.skew === null ? [] : [["Clock against it", `${fleet.skew} s`]]),
+    ["Fleet store", fleet.fault ?? `revision ${fleet.revision}`], ...(fleet.skew === null ? [] : [["Fleet clock", Math.abs(fleet.skew) < 2 ? "agrees" : `${Math.abs(fleet.skew)} s ${fleet.skew > 0 ? "ahead" : "behind"}`]]),
   ];
 }
 

@@ -37,7 +37,10 @@ def test_status_names_who_is_away_who_differs_and_whose_audit_log_was_changed(ru
     row = next(line for line in output.splitlines() if line.startswith("edge-3"))
     for word in ("alive", "0.2.0", " 2 ", "d1d1d1d1d1d1, differs"):
         assert word in row
-    assert "0.2 s behind the store" in output
+    assert "agrees with the store" in output
+    for skew, words in ((-2.4, "2 s behind the store"), (61.0, "61 s ahead of the store")):
+        running.control.fleet.document["skew"] = skew
+        assert words in running.run("fleet", "status").output
     assert "the audit log of edge-1 does not go on from where it was: it has 6 lines, and had 7" in output
     assert "leads" in next(line for line in output.splitlines() if line.startswith("edge-1"))
 
