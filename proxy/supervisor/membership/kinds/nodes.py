@@ -23,6 +23,8 @@ from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember
 _ALIVE_SECONDS: Final = 90
 """So long after its death a node counts as alive."""
 _REFRESH_SECONDS: Final = 30.0
+_TELL_SECONDS: Final = 600.0
+"""After that, facts are told again: who starts cannot open what the key of an earlier epoch sealed."""
 _LOOK_SECONDS: Final = 10.0
 _END_SECONDS: Final = 1.0
 _NOT_WRITTEN: Final = (Conflict, SharedAway, NotAMember, SealedFileUnusable, OSError)
@@ -146,7 +148,8 @@ class Nodes:
         ended = None if known is None else known.audit
         own = await in_thread(asyncio.get_running_loop(), lambda: self._own(ended))
         now = self._clock()
-        if known is None or node.name in self._stale or replace(own, at=known.at) != known:
+        is_told = known is not None and node.name not in self._stale and now - known.at < _TELL_SECONDS
+        if known is None or not is_told or replace(own, at=known.at) != known:
             await node.write({f"{NODES}{node.name}/facts": replace(own, at=now).as_json()})
         if node.name in self.alive and now - signed_at < _REFRESH_SECONDS:
             return signed_at

@@ -100,6 +100,10 @@ async def test_an_idle_node_asks_little_and_says_again_that_it_is_there(world: W
         world.now += 31
         one.kind.look()
         await until_seen(lambda: world.store.revision == before + 1)
+        world.now += 600
+        one.kind.look()
+        await until_seen(lambda: world.store.revision == before + 3)
+        assert one.kind.facts["one"].at == world.now
         world.store.write({"nodes/one/alive": None})
         await until_seen(lambda: "nodes/one/alive" in world.store.entries)
         assert one.events[-2:] == ["one is gone, or does not reach the store", "one is there"]
