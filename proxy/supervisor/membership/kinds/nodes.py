@@ -24,7 +24,7 @@ _ALIVE_SECONDS: Final = 90
 """So long after its death a node counts as alive."""
 _REFRESH_SECONDS: Final = 30.0
 _TELL_SECONDS: Final = 600.0
-"""After that, facts are told again: who starts cannot open what the key of an earlier epoch sealed."""
+"""Facts are told again: who starts cannot open what the key of an earlier epoch has sealed."""
 _LOOK_SECONDS: Final = 10.0
 _END_SECONDS: Final = 1.0
 _NOT_WRITTEN: Final = (Conflict, SharedAway, NotAMember, SealedFileUnusable, OSError)
