@@ -152,8 +152,8 @@ class AcmeDirectory:
             raise Refusal(400, "malformed", "no kid")
         if path == "/order":
             return self._new_order(payload, account, headers)
-        if path == "/revoke":
-            return self._revoke(payload)
+        if path in {"/revoke", "/key"}:
+            return self._revoke(payload) if path == "/revoke" else self._change_key(payload, account)
         what, _, number = path.strip("/").partition("/")
         steps: dict[str, Callable[[int, Any, dict[str, str]], Any]] = {
             "order": self._order_stands,
@@ -218,6 +218,8 @@ class AcmeDirectory:
                     raise Refusal(401, "unauthorized", "the account is closed")
                 headers["Location"] = url
                 return {"status": "valid"}
+        if asked.get("onlyReturnExisting"):
+            raise Refusal(400, "accountDoesNotExist", "unknown")
         if asked.get("termsOfServiceAgreed") is not True:
             raise Refusal(403, "userActionRequired", "terms")
         if self.binding_keys:
@@ -225,6 +227,18 @@ class AcmeDirectory:
         url = self._at(f"/account/{len(self.accounts) + 1}")
         self.accounts[url] = {"key": key, "status": "valid", "contact": asked.get("contact", [])}
         headers["Location"] = url
+        return {"status": "valid"}
+
+    def _change_key(self, inner: Any, account: str) -> Any:
+        """RFC 8555 section 7.3.5."""
+        signed = jws.JWS.from_json(inner)
+        header = signed.signature.combined
+        asked = json.loads(signed.payload)
+        if not signed.verify(key=header.jwk) or header.url != self._at("/key") or header.nonce:
+            raise Refusal(400, "malformed", "inner signature, URL or nonce")
+        if asked["account"] != account or JWK.from_json(asked["oldKey"]) != self.accounts[account]["key"]:
+            raise Refusal(400, "malformed", "account or old key")
+        self.accounts[account]["key"] = header.jwk
         return {"status": "valid"}
 
     def _check_binding(self, binding: Any, key: JWK) -> None:

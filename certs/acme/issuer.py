@@ -159,6 +159,18 @@ class AcmeIssuer:
     # -- an attempt
 
     def _order(self, session: Session, request: IssueRequest) -> AcmeOrder:
+        directory = self._settings.membership.directory
+        address = None if request.order is None else request.order.known(directory)
+        begun = None if address is None else session.order_at(address)
+        if begun is not None:
+            self._tell(f"going on with the order {address}")
+            return begun
+        order = self._new_order(session, request)
+        if request.order is not None:
+            request.order.keep(directory, order.url)
+        return order
+
+    def _new_order(self, session: Session, request: IssueRequest) -> AcmeOrder:
         profile = request.profile or self._settings.profile
         if profile is not None and profile not in session.directory.profiles:
             raise ProfileUnknown(profile, session.directory.profiles)

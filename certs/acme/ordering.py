@@ -90,11 +90,22 @@ class Ordering:
         thumbprint = self._session.account.key.thumbprint
         proofs = [proof_of(one.name, tuple(one.body.challenges), self._kind, thumbprint) for one in pending]
         with self._shown(proofs):
-            for proof in proofs:
-                self._session.accept(proof)
+            for one, proof in zip(pending, proofs, strict=True):
+                self._accept(one, proof)
             ends = self._clocks.monotonic() + self._patience.validation
             for one in pending:
                 self._until_valid(one, ends)
+
+    def _accept(self, authorization: Authorization, proof: Proof) -> None:
+        """Tell the CA to look, unless a process that has ended did: some CAs refuse to hear it
+        twice.
+        """
+        try:
+            self._session.accept(proof)
+        except AcmeProblem:
+            now = self._session.authorization(authorization.url)
+            if now.status == "pending" and not now.is_looked_at:
+                raise
 
     def _usable(self, authorization: Authorization) -> Authorization:
         if authorization.status != "pending":

@@ -50,6 +50,29 @@ class IssueFailed(Exception):
         return self.detail
 
 
+class NotShared(Exception):
+    """The fleet does not let this node go on; `detail` is a clause without a secret."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class OrderMemory(Protocol):
+    """Keeps where the order for one key is, so that another node can go on with it. Both methods
+    block. A CA is named by the URL of its directory.
+    """
+
+    def known(self, directory: str) -> str | None:
+        """The address of the order at this CA, None where none was kept."""
+
+    def keep(self, directory: str, address: str) -> None:
+        """Keep it before the order is used. Raises `NotShared`, and then it is not used."""
+
+
 @dataclass(frozen=True, slots=True)
 class IssueRequest:
     """What a certificate is asked for.
@@ -59,7 +82,7 @@ class IssueRequest:
     signed by the key that the certificate is for. `replaces` is the DER of the leaf that this one
     takes the place of (RFC 9773 5), None for the first one. `profile` names one of the issuer's
     own, None for its default. `heeds_seconds`: how long, at most, a rate limit of the issuer is
-    respected, from when it was said.
+    respected, from when it was said. `order`: where the address of an order is kept.
     """
 
     names: tuple[str, ...]
@@ -67,6 +90,7 @@ class IssueRequest:
     replaces: bytes | None = field(default=None, repr=False)
     profile: str | None = None
     heeds_seconds: float = float("inf")
+    order: OrderMemory | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

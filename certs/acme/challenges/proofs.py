@@ -64,18 +64,31 @@ class Solver(Protocol):
         """Take back what `present` showed, once for each success. Raises `PresentingFailed`."""
 
 
+class SharedAccounts(Protocol):
+    """The accounts that the nodes of a fleet share, as documents, by the URL of a directory. Both
+    methods block.
+    """
+
+    def load(self, directory: str) -> bytes | None:
+        """The newest document that this node has heard of."""
+
+    def save(self, directory: str, document: bytes) -> None:
+        """Let all nodes have it. Raises `NotShared`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Showing:
     """What all issuers share, and keep over a reload.
 
     `solver` shows proofs for challenges other than dns-01. `tell` takes a log line for each step;
     it is called in the thread that calls the issuer. `silences` are the waits that CAs have
-    requested.
+    requested. `accounts` are those of the fleet (None: this node has its own).
     """
 
     solver: Solver
     tell: Callable[[str], None]
     silences: Silences = field(default_factory=Silences)
+    accounts: SharedAccounts | None = None
 
 
 class NobodyShows:

@@ -89,5 +89,13 @@ class AccountKey:
         bound: object = jws.JWS.sign(public, JWKOct(key=raw), HS256, None, url, key_id).to_json()
         return bound
 
+    def succession(self, successor: "AccountKey", account: str, url: str) -> bytes:
+        """What has the CA know an account by another key from now on: a JWS by that key (RFC 8555
+        section 7.3.5).
+        """
+        content = json.dumps({"account": account, "oldKey": self._jwk.public_key().to_json()}).encode()
+        signature = jws.JWS.sign(content, successor._jwk, ES256, None, url)  # noqa: SLF001 - of this class
+        return str(signature.json_dumps()).encode()
+
     def __repr__(self) -> str:
         return "AccountKey(not shown)"

@@ -36,12 +36,16 @@ class AccountDamaged(Exception):
 class AcmeAccount:
     """An account at the CA of `directory` (a URL).
 
-    `url` names it there (RFC 8555 section 7.3), None as long as it is not registered.
+    `url` names it there (RFC 8555 section 7.3), None as long as it is not registered. `successor`
+    is the key that takes the place of `key`: one of both the CA knows. `is_known_outside`: a node
+    that was expelled from the fleet knew the key.
     """
 
     directory: str
     key: AccountKey = field(repr=False)
     url: str | None = None
+    successor: AccountKey | None = field(default=None, repr=False)
+    is_known_outside: bool = False
 
     @classmethod
     def fresh(cls, directory: str) -> Self:
@@ -56,9 +60,19 @@ class AcmeAccount:
         """The same key, of an account that the CA does not know (any more)."""
         return replace(self, url=None)
 
+    def to_be_succeeded(self) -> Self:
+        """The same, with a new key that the CA does not know yet."""
+        return replace(self, successor=AccountKey.generate(), is_known_outside=False)
+
+    def succeeded(self) -> Self:
+        assert self.successor is not None  # since `to_be_succeeded`
+        return replace(self, key=self.successor, successor=None)
+
     def to_document(self) -> bytes:
         """Everything, the private key too."""
         document = {"directory": self.directory, "url": self.url, "key": self.key.to_pem().decode()}
+        if self.successor is not None:
+            document["successor"] = self.successor.to_pem().decode()
         return json.dumps(document).encode()
 
     @classmethod
@@ -68,7 +82,9 @@ class AcmeAccount:
             facts = json.loads(document)
             if facts["directory"] != directory or not (facts["url"] is None or isinstance(facts["url"], str)):
                 raise AccountDamaged(directory)
-            return cls(directory, AccountKey.from_pem(facts["key"].encode()), facts["url"])
+            key = AccountKey.from_pem(facts["key"].encode())
+            successor = AccountKey.from_pem(facts["successor"].encode()) if "successor" in facts else None
+            return cls(directory, key, facts["url"], successor, "known_outside" in facts)
         except (ValueError, KeyError, TypeError, AttributeError, NoAccountKey):
             raise AccountDamaged(directory) from None  # what these say may be about the private key
 

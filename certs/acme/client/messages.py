@@ -50,6 +50,7 @@ class Directory:
     new_account: str
     new_order: str
     revoke_cert: str | None
+    key_change: str | None
     renewal_info: str | None
     """RFC 9773 section 4: None for a CA that has no opinion on renewals."""
     profiles: frozenset[str]
@@ -65,6 +66,7 @@ def directory_of(document: Mapping[str, Any]) -> Directory:
         meta = read["meta"]
         renewal_info = document.get("renewalInfo")
         revoke_cert = document.get("revokeCert")
+        key_change = document.get("keyChange")
         nonce, account, order = (read[name] for name in ("newNonce", "newAccount", "newOrder"))
     except (KeyError, TypeError, ValueError, AttributeError, DeserializationError):
         raise AcmeDocumentUnreadable("ACME directory") from None
@@ -75,6 +77,7 @@ def directory_of(document: Mapping[str, Any]) -> Directory:
         new_account=account,
         new_order=order,
         revoke_cert=revoke_cert if isinstance(revoke_cert, str) else None,
+        key_change=key_change if isinstance(key_change, str) else None,
         renewal_info=renewal_info if isinstance(renewal_info, str) else None,
         profiles=frozenset(meta.profiles) if isinstance(meta.profiles, Mapping) else frozenset(),
         needs_binding=bool(meta.external_account_required),

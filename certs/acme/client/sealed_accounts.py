@@ -1,6 +1,10 @@
-"""ACME accounts, sealed on disk: who has the key of an account could revoke its certificates."""
+"""ACME accounts, sealed on disk: who has the key of an account could revoke its certificates. And
+those that a fleet shares.
+"""
 
+from certs.acme.challenges.proofs import SharedAccounts
 from certs.acme.client.accounts import AccountDamaged, AccountStore
+from certs.issuing.issuer import NotShared
 from certs.sealing.envelope import Purpose
 from certs.sealing.errors import KeyUnavailable, SealingError
 from certs.sealing.sealer import Sealer
@@ -47,3 +51,24 @@ class SealedAccountStore:
         except KeyUnavailable as error:
             raise AccountOutOfReach(directory, error.reason) from None
         self._store.save(directory, sealed)
+
+
+class FleetAccountStore:
+    """An `AccountStore` of what a fleet shares. The first node brings the account that it has."""
+
+    def __init__(self, shared: SharedAccounts, own: AccountStore) -> None:
+        self._shared = shared
+        self._own = own
+
+    def load(self, directory: str) -> bytes | None:
+        found = self._shared.load(directory)
+        if found is None and (found := self._own.load(directory)) is not None:
+            self.save(directory, found)
+        return found
+
+    def save(self, directory: str, document: bytes) -> None:
+        """Let all nodes have it. Raises `AccountOutOfReach`."""
+        try:
+            self._shared.save(directory, document)
+        except NotShared as error:
+            raise AccountOutOfReach(directory, f"cannot be shared: {error}") from None

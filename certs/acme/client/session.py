@@ -32,6 +32,9 @@ from certs.acme.problems import AcmeProblem, problem_of
 # or not one of its own. An order without it is as good, only not exempt from limits.
 _NO_SUCH_PREDECESSOR: Final = frozenset({"alreadyReplaced", "malformed", "unauthorized"})
 _STATUSES_OF_PREDECESSORS: Final = frozenset({404, 409})
+# Of an order of another account, or one that has expired and was removed.
+_NO_SUCH_ORDER: Final = frozenset({"accountDoesNotExist", "malformed", "unauthorized"})
+_STATUSES_OF_GONE: Final = frozenset({404, 410})
 _KEY_COMPROMISE: Final = 1  # RFC 5280 section 5.3.1
 _ACCEPTED: Final = payload(TlsAlpn01Response(key_authorization=""))
 
@@ -80,6 +83,11 @@ class Authorization:
         return str(self.body.status.name)
 
     @property
+    def is_looked_at(self) -> bool:
+        """Whether the CA was told to look (RFC 8555 section 7.1.6)."""
+        return any(one.status != messages.STATUS_PENDING for one in self.body.challenges)
+
+    @property
     def problem(self) -> AcmeProblem | None:
         """What the CA met when it looked."""
         errors = [one.error for one in self.body.challenges if one.error is not None]
@@ -124,6 +132,29 @@ class Session:
         self.account = self.account.registered_as(answer.location)
         return self.account
 
+    def find(self) -> bool:
+        """Whether the CA knows an account by the new key (RFC 8555 section 7.3.1)."""
+        successor = self.account.succeeded().key
+        url = self.directory.new_account
+        question = json.dumps({"onlyReturnExisting": True}).encode()
+        try:
+            self._wire.post(url, question, partial(successor.signed, account=None), self.directory.new_nonce)
+        except AcmeProblem as problem:
+            if problem.type != "accountDoesNotExist":
+                raise
+            return False
+        return True
+
+    def change_key(self) -> None:
+        """Have the CA know the account by its new key alone (RFC 8555 section 7.3.5)."""
+        url = self.directory.key_change
+        account = self.account
+        assert account.url is not None  # registered first
+        assert account.successor is not None
+        if url is None:
+            raise AcmeDocumentUnreadable("ACME directory with a place for changes of keys")
+        self._post(url, account.key.succession(account.successor, account.url, url))
+
     def order(self, names: Sequence[str], profile: str | None, replaces: str | None) -> AcmeOrder:
         """Place an order. If the CA will not have the certificate that it `replaces`, the order
         goes without it.
@@ -136,6 +167,16 @@ class Session:
                 raise
             answer = self._post(self.directory.new_order, payload(wanted.update(replaces=None)))
         return _order(answer.location, answer)
+
+    def order_at(self, url: str) -> AcmeOrder | None:
+        """An order that another process has placed; None if it leads to nothing any more."""
+        try:
+            order = _order(url, self._post(url, QUESTION))
+        except AcmeProblem as problem:
+            if problem.status in _STATUSES_OF_GONE or problem.type in _NO_SUCH_ORDER:
+                return None
+            raise
+        return None if order.status == "invalid" else order
 
     def look(self, order: AcmeOrder) -> AcmeOrder:
         return _order(order.url, self._post(order.url, QUESTION))

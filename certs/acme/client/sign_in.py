@@ -63,7 +63,37 @@ class SignIn:
                 session.account = self._stored()
                 if session.account.url is None:
                     self._register(session)
+        if session.account.is_known_outside or session.account.successor is not None:
+            with _registering[self._membership.directory]:
+                self._change_key(session)
         return session
+
+    def _change_key(self, session: Session) -> None:
+        """Take a new key for the account. It is stored before the CA knows it: after a crash in
+        between, the CA says by which one it knows the account.
+        """
+        account = session.account = self._stored()
+        if account.successor is None:
+            if not account.is_known_outside:
+                return  # another order did it meanwhile
+            session.account = account.to_be_succeeded()
+            self._store.save(account.directory, session.account.to_document())
+        elif session.find():
+            session.account = account.succeeded()
+            self._store.save(account.directory, session.account.to_document())
+            return
+        try:
+            session.change_key()
+        except AcmeProblem as problem:
+            if problem.type not in {_UNKNOWN, _CLOSED}:
+                raise
+            # who knew the key was faster
+            session.account = AcmeAccount.fresh(account.directory)
+            self._register(session)
+            return
+        session.account = session.account.succeeded()
+        self._store.save(account.directory, session.account.to_document())
+        self._tell(f"the account {account.url} has a new key")
 
     def visit(self, wire: Wire) -> Session:
         """Begin for what needs no account."""

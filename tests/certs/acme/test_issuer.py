@@ -1,6 +1,6 @@
 """From a CSR to a chain at a CA that checks every signature; and what each thing that goes wrong becomes."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.acme.client.session import Binding
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
 from certs.acme.renewal_info import certificate_id
-from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Revoker
+from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, NotShared, Revoker
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 from config.tables.issuers import AcmeChallenge
 from tests.acme_directory import EAB_KEY, ERROR, NOW, Refusal, csr_for
@@ -411,3 +411,59 @@ def test_answers_that_make_no_sense_are_temporary_failures(ours: Scene) -> None:
     assert failure.detail.endswith("an answer that is not a valid ACME directory")
     assert failure.kind is FailureKind.TEMPORARY
     assert PATIENCE.call > 0
+
+
+@dataclass
+class Memory:
+    """An `OrderMemory`; `ends` is called when an address was kept, as when the process ends."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+    ends: bool = False
+
+    def known(self, directory: str) -> str | None:
+        return self.kept.get(directory)
+
+    def keep(self, directory: str, address: str) -> None:
+        self.kept[directory] = address
+        if self.ends:
+            raise NotShared("the process has ended")
+
+
+def test_an_order_is_kept_before_it_is_used_and_another_process_goes_on_with_it(ours: Scene) -> None:
+    memory = Memory(ends=True)
+    request = replace(REQUEST, order=memory)
+    with pytest.raises(NotShared):
+        ours.issuer().issue(request)
+    assert not [path for path in ours.ca.requests if path.startswith("/authz")]
+    memory.ends = False
+    ours.issuer("next").issue(request)
+    assert len(ours.ca.orders) == 1
+    assert f"next: going on with the order {memory.kept[ours.ca.url]}" in ours.told
+    ours.issuer().issue(request)
+    assert len(ours.ca.orders) == 1, "its certificate is fetched again"
+    # of another CA
+    other = Memory({"https://other.test": memory.kept[ours.ca.url]})
+    ours.issuer().issue(replace(request, order=other))
+    assert len(ours.ca.orders) == 2
+
+
+@pytest.mark.parametrize("failure", ["invalid", "malformed", "unauthorized", "gone"])
+def test_an_order_that_leads_to_nothing_is_placed_anew(ours: Scene, failure: str) -> None:
+    memory = Memory()
+    request = replace(REQUEST, order=memory)
+    ours.issuer().issue(request)
+    if failure == "invalid":
+        ours.ca.orders[0].status = "invalid"
+    else:
+        ours.ca.refusals["/order/0"] = [Refusal(404 if failure == "gone" else 403, failure)]
+    ours.issuer().issue(request)
+    assert len(ours.ca.orders) == 2
+    assert memory.kept[ours.ca.url].endswith("/order/1")
+
+
+def test_a_ca_that_cannot_say_how_an_order_stands_is_asked_again_later(ours: Scene) -> None:
+    memory = Memory()
+    ours.issuer().issue(replace(REQUEST, order=memory))
+    ours.ca.refusals["/order/0"] = [Refusal(500, "serverInternal")]
+    assert refused(ours, replace(REQUEST, order=memory)).kind is FailureKind.TEMPORARY
+    assert len(ours.ca.orders) == 1

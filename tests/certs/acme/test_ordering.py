@@ -9,7 +9,8 @@ from certs.acme.client.session import Session
 from certs.acme.client.sign_in import SignIn
 from certs.acme.client.wire import Wire, WireSettings
 from certs.acme.ordering import NameRefused, OrderFailed, Ordering, OrderOverdue
-from tests.acme_directory import ERROR, Refusal, csr_for
+from certs.acme.problems import AcmeProblem
+from tests.acme_directory import ERROR, Name, Refusal, csr_for
 from tests.certs.acme.scene import PATIENCE, Scene
 
 NAMES = ("a.test", "b.test")
@@ -102,3 +103,36 @@ def test_nothing_is_shown_when_a_name_cannot_be_proved_in_our_way(ours: Scene, s
     with pytest.raises(NotOffered):
         fulfil(ours, session)
     assert ours.solver.log == []
+
+
+@pytest.mark.parametrize(("status", "is_refused"), [("processing", False), ("pending", True)])
+def test_a_challenge_that_an_ended_process_had_accepted_is_not_a_failure(
+    ours: Scene, session: Session, status: str, *, is_refused: bool
+) -> None:
+    order = session.order(("a.test",), None, None)
+    name = ours.ca.names[0]
+
+    def accepted(kind: str, _name: str, _authorization: str) -> None:
+        challenge = next(one for one in name.challenges if one.kind == kind)
+        challenge.status = status
+        raise Refusal(400, "malformed", "it is tried already")
+
+    ours.ca.look = accepted
+    if is_refused:
+        with pytest.raises(AcmeProblem, match="it is tried already"):
+            ordering(ours, session).fulfil(order, csr_for("a.test"))
+        return
+    ours.time.waits = Validated(name)
+    assert ordering(ours, session).fulfil(order, csr_for("a.test")).startswith(b"-----BEGIN")
+
+
+class Validated(list[float]):
+    """The CA is content when somebody has waited."""
+
+    def __init__(self, name: Name) -> None:
+        super().__init__()
+        self.name = name
+
+    def append(self, seconds: float) -> None:
+        super().append(seconds)
+        self.name.status = "valid"

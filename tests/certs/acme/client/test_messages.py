@@ -41,9 +41,12 @@ def test_order_has_what_is_set_and_nothing_else() -> None:
 def test_directory() -> None:
     plain = directory_of(ADDRESSES)
     new_nonce, new_account, new_order = ADDRESSES.values()
-    assert plain == Directory(new_nonce, new_account, new_order, None, None, frozenset(), needs_binding=False)
+    assert plain == Directory(new_nonce, new_account, new_order, None, None, None, frozenset(), needs_binding=False)
     meta = {"profiles": {"classic": "x"}, "externalAccountRequired": True, "termsOfService": "https://ca.test/t"}
-    more = directory_of({**ADDRESSES, "meta": meta, "renewalInfo": "https://ca.test/r"})
+    more = directory_of(
+        {**ADDRESSES, "meta": meta, "renewalInfo": "https://ca.test/r", "keyChange": "https://ca.test/k"}
+    )
+    assert more.key_change == "https://ca.test/k"
     assert (more.renewal_info, more.profiles, more.needs_binding) == ("https://ca.test/r", frozenset({"classic"}), True)
 
 

@@ -1,11 +1,13 @@
 """What rests of an account tells nobody its key."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from certs.acme.client.accounts import AccountDamaged, AcmeAccount, FileAccountStore
-from certs.acme.client.sealed_accounts import AccountOutOfReach, SealedAccountStore
+from certs.acme.client.sealed_accounts import AccountOutOfReach, FleetAccountStore, SealedAccountStore
+from certs.issuing.issuer import NotShared
 from certs.sealing.own_key import OwnKeySealer
 from certs.storage.disk import Disk
 
@@ -59,3 +61,34 @@ def test_a_sealing_key_that_is_away_is_told(tmp_path: Path) -> None:
         store(tmp_path).save(CA, b"another")
     (tmp_path / "sealing.key").chmod(0o600)
     assert store(tmp_path).load(CA) == b"document"
+
+
+@dataclass
+class Fleet:
+    """What a fleet shares; `fault` is why it takes nothing."""
+
+    documents: dict[str, bytes] = field(default_factory=dict)
+    fault: str | None = None
+
+    def load(self, directory: str) -> bytes | None:
+        return self.documents.get(directory)
+
+    def save(self, directory: str, document: bytes) -> None:
+        if self.fault is not None:
+            raise NotShared(self.fault)
+        self.documents[directory] = document
+
+
+def test_a_fleet_takes_the_account_of_its_first_node_and_no_other_one(tmp_path: Path) -> None:
+    first, second, fleet = store(tmp_path / "1"), store(tmp_path / "2"), Fleet()
+    first.save(CA, b"first")
+    second.save(CA, b"second")
+    assert FleetAccountStore(fleet, first).load(CA) == b"first"
+    assert FleetAccountStore(fleet, second).load(CA) == b"first"
+    assert second.load(CA) == b"second"
+    FleetAccountStore(fleet, second).save(CA, b"newer")
+    assert FleetAccountStore(fleet, first).load(CA) == b"newer"
+    fleet.fault = "etcd is gone"
+    with pytest.raises(AccountOutOfReach, match="cannot be shared: etcd is gone"):
+        FleetAccountStore(fleet, first).save(CA, b"x")
+    assert FleetAccountStore(fleet, first).load("https://other.test") is None

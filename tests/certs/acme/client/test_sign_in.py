@@ -1,11 +1,14 @@
 """Coming in as somebody the CA knows: what is stored when, and who registers when several come at once."""
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from josepy.jwk import JWKEC
 
 from certs.acme.client.accounts import AcmeAccount
 from certs.acme.client.sign_in import SignIn
@@ -107,3 +110,44 @@ def test_refusal_of_the_new_registration_is_told(ours: Scene, wire: Wire) -> Non
     ours.ca.refusals["/account"] = [Refusal(429, "rateLimited", "too many accounts")]
     with pytest.raises(AcmeProblem, match="too many accounts"):
         sign_in.repair(session, AcmeProblem(400, "accountDoesNotExist", ""))
+
+
+def known_outside(store: MemoryStore) -> None:
+    store.saved[-1] = json.dumps({**json.loads(store.saved[-1]), "known_outside": True}).encode()
+
+
+@pytest.mark.parametrize("ends", [None, "before", "after"])
+def test_an_account_that_an_expelled_node_knew_gets_a_new_key(ours: Scene, wire: Wire, ends: str | None) -> None:
+    store = MemoryStore()
+    sign_in = SignIn(ours.membership, store, ours.told.append)
+    before = sign_in.session(wire).account
+    known_outside(store)
+    if ends is not None:  # the process ends in the middle: the CA knows the old key, or the new one
+        ours.ca.refusals["/key"] = [Refusal(500, "serverInternal")]
+        with pytest.raises(AcmeProblem):
+            sign_in.session(wire)
+        stored = store.accounts(ours.ca.url)[-1]
+        assert stored.successor is not None
+        if ends == "after":
+            assert stored.url is not None
+            ours.ca.accounts[stored.url]["key"] = JWKEC(
+                key=load_pem_private_key(stored.successor.to_pem(), None)
+            ).public_key()
+    account = sign_in.session(wire).account
+    assert (account.url, account.successor) == (before.url, None)
+    assert account.key.thumbprint != before.key.thumbprint
+    assert len(ours.ca.accounts) == 1
+    assert sign_in.session(wire).account.key.thumbprint == account.key.thumbprint, "once"
+    sign_in.session(wire).order(("a.test",), None, None)
+
+
+def test_an_expelled_node_that_was_faster_keeps_an_account_that_nobody_uses(ours: Scene, wire: Wire) -> None:
+    store = MemoryStore()
+    sign_in = SignIn(ours.membership, store, ours.told.append)
+    before = sign_in.session(wire).account
+    assert before.url is not None
+    ours.ca.accounts[before.url]["status"] = "deactivated"
+    known_outside(store)
+    account = sign_in.session(wire).account
+    assert account.url not in {None, before.url}
+    assert account.key.thumbprint != before.key.thumbprint

@@ -30,7 +30,7 @@ from tests.rotations import Rotations
 
 URL = "https://ca.test/dir"
 SETTINGS = AcmeIssuerConfig(type="acme", directory=URL)
-DIRECTORY = Directory("n", "a", "o", None, None, frozenset({"shortlived"}), needs_binding=False)
+DIRECTORY = Directory("n", "a", "o", None, None, None, frozenset({"shortlived"}), needs_binding=False)
 
 
 def judged(answer: AcmeAnswer | Exception, settings: AcmeIssuerConfig = SETTINGS) -> list[Finding]:
