@@ -28,7 +28,11 @@ class FileHome:
 
     def make(self, name: KeyName) -> bytes:
         """What is kept of a new key: here the key in PEM."""
-        return private_pem(generate(name.algorithm))
+        return self.keep(name, private_pem(generate(name.algorithm)))
+
+    def keep(self, _name: KeyName, pem: bytes) -> bytes:
+        """What is kept of a key that another node has made. Raises `HomeFailed`."""
+        return pem
 
     def signer(self, name: KeyName, kept: bytes) -> CertificateIssuerPrivateKeyTypes:
         return _loaded(self.name, self.for_workers(name, kept))
@@ -54,9 +58,9 @@ class SealedHome(FileHome):
         """`sealer` hides keys, and opens them again."""
         self._sealer = sealer
 
-    def make(self, name: KeyName) -> bytes:
+    def keep(self, name: KeyName, pem: bytes) -> bytes:
         try:
-            return self._sealer.seal(super().make(name), _label(name))
+            return self._sealer.seal(pem, _label(name))
         except SealingError as error:
             raise HomeFailed(self.name, f"{name} {error.reason}") from None
 

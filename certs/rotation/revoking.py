@@ -13,7 +13,7 @@ def revoke_compromised(shelf: Shelf, issuers: Issuers, now: datetime) -> list[st
     for version in shelf.unrevoked():
         fault = None if leaf_of(version).not_valid_after_utc <= now else _fault(version, issuers)
         if fault is None:
-            shelf.revoked(version.number)
+            shelf.decide(shelf.ledger().revoked(version.number))
         else:
             faults.append(f"the certificate of version {version.number} could not be revoked: {fault}")
     return faults

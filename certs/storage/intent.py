@@ -20,7 +20,7 @@ class IntentDamaged(ValueError):
 @dataclass(frozen=True, slots=True)
 class Intent:
     """`key` is the specification of the key (`ec-p256@file`), `issuer` the NAME of the issuer,
-    `begun_at` the key's birth.
+    `begun_at` the key's birth, `edition` the number that a fleet gave it (0: none).
     """
 
     key: str
@@ -28,6 +28,7 @@ class Intent:
     names: tuple[str, ...]
     reason: str
     begun_at: datetime
+    edition: int = 0
 
     def encode(self) -> bytes:
         document = {
@@ -37,6 +38,7 @@ class Intent:
             "names": list(self.names),
             "reason": self.reason,
             "begun_at": self.begun_at.isoformat(),
+            "edition": self.edition,
         }
         return json.dumps(document, indent=2).encode() + b"\n"
 
@@ -48,7 +50,12 @@ class Intent:
             if facts["format"] != _FORMAT or begun_at.tzinfo is None:
                 raise IntentDamaged
             return cls(
-                str(facts["key"]), str(facts["issuer"]), tuple(map(str, facts["names"])), str(facts["reason"]), begun_at
+                key=str(facts["key"]),
+                issuer=str(facts["issuer"]),
+                names=tuple(map(str, facts["names"])),
+                reason=str(facts["reason"]),
+                begun_at=begun_at,
+                edition=int(facts.get("edition", 0)),  # a fleet began later than the shelf
             )
         except (KeyError, TypeError, ValueError):
             raise IntentDamaged from None

@@ -9,7 +9,7 @@ Each is durable when it returns; a process that ends between two of them is foun
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -139,13 +139,17 @@ class Shelf:
         self._disk.write(directory / _INTENT, intent.encode())
         return number
 
-    def keep_key(self, number: int, kept: bytes) -> None:
-        """Keep what the home of its key wants kept."""
+    def keep_key(self, number: int, kept: bytes, action: Action = Action.GENERATE) -> None:
+        """Keep what the home of its key wants kept; `action` is how the key came here."""
         pending = self.directory / f"{_name(number)}{_PENDING}"
         self._disk.write(pending / _KEY, kept)
         intent = Intent.parse((pending / _INTENT).read_bytes())
         spec = parse_key_spec(intent.key)
-        self._told(Action.GENERATE, self._described(number, spec), Outcome.DONE, intent.reason)
+        self._told(action, self._described(number, spec), Outcome.DONE, intent.reason)
+
+    def note_edition(self, version: StoredVersion, edition: int) -> None:
+        """Remember the number that a fleet gave to a complete version."""
+        self._disk.write(version.directory / _INTENT, replace(version.intent, edition=edition).encode())
 
     def keep_chain(self, number: int, chain_pem: bytes) -> None:
         self._disk.write(self.directory / f"{_name(number)}{_PENDING}" / _CHAIN, chain_pem)
@@ -156,6 +160,16 @@ class Shelf:
         assert version is not None  # it was renamed
         return version
 
+    def put(self, number: int, intent: Intent, kept: bytes | None, chain_pem: bytes) -> None:
+        """Keep a complete version of another node, by the number that it has there."""
+        pending = self.directory / f"{_name(number)}{_PENDING}"
+        self._disk.make_directory(pending)
+        self._disk.write(pending / _INTENT, intent.encode())
+        if kept is not None:
+            self.keep_key(number, kept, Action.IMPORT)
+        self.keep_chain(number, chain_pem)
+        self.complete(number)
+
     def serve(self, number: int, retirement: Retirement) -> None:
         """Decide that a version serves from now on; the one before goes into retirement.
 
@@ -163,17 +177,11 @@ class Shelf:
         """
         self._write(self.ledger().serving(number, retirement))
 
-    def restore(self, ledger: Ledger) -> None:
-        """Take a decision back: what was decided is what `ledger` says, which was read before."""
+    def decide(self, ledger: Ledger) -> None:
+        """What was decided is what `ledger` says: a step from the one that is there, or an earlier
+        one that is restored.
+        """
         self._write(ledger)
-
-    def retire(self, retirement: Retirement) -> None:
-        """Decide that nothing serves any more."""
-        self._write(self.ledger().retiring(retirement))
-
-    def revoked(self, number: int) -> None:
-        """Remember that the certificate of a compromised version was taken back."""
-        self._write(self.ledger().revoked(number))
 
     def unrevoked(self) -> list[StoredVersion]:
         """Compromised versions whose certificates were not taken back yet."""

@@ -66,7 +66,7 @@ def serve_former(chosen: Sequence[tuple[Shelf, StoredVersion]], retired: Retirem
             before.append((shelf, ledger))
     except BaseException:
         for shelf, ledger in before:
-            shelf.restore(ledger)
+            shelf.decide(ledger)
         raise
 
 

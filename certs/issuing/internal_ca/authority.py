@@ -29,7 +29,14 @@ from certs.issuing.internal_ca.profiles import (
     server_certificate,
 )
 from certs.issuing.internal_ca.revocations import RevocationsDamaged, list_address
-from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, RenewalWindow
+from certs.issuing.issuer import (
+    FailureKind,
+    Issued,
+    IssueFailed,
+    IssueRequest,
+    NotShared,
+    RenewalWindow,
+)
 from certs.keys.generating import ALGORITHMS
 from certs.keys.home import HomeFailed, Homes
 from certs.keys.signing_key import KeyAlgorithm, algorithm_of, supported_public_key
@@ -73,6 +80,11 @@ class InternalAuthority:
         self.intermediate_shelf: Final = Shelf(
             self.directory / "intermediate", f"ca.{name}", "intermediate", store.disk, store.told
         )
+        self.elsewhere: Callable[[x509.Certificate], None] | None = None
+        """Has the leader of the fleet revoke a certificate. None: this node makes the keys of this
+        CA and its lists."""
+        self.distrusted_until = 0
+        """The newest intermediate whose key a node knew that was expelled from the fleet."""
         self._lists = RevocationLists(self.directory, self.intermediate_shelf, homes, store.disk, now)
 
     # -- the seam
@@ -114,7 +126,7 @@ class InternalAuthority:
             url = self.settings.crl_url
             address = None if url is None else list_address(url, version.number)
             leaf = server_certificate(request.names, csr.public_key(), signer, end, now, address)
-            if url is not None:  # before a client looks for it
+            if url is not None and self.elsewhere is None:  # before a client looks for it
                 self._lists.require(leaf.issuer)
         chain = (leaf, signer.certificate)
         return Issued(b"".join(one.public_bytes(Encoding.PEM) for one in chain))
@@ -126,7 +138,7 @@ class InternalAuthority:
     def revoke(self, leaf: x509.Certificate) -> None:
         """Put a certificate on the list of revocations."""
         with _failures():
-            self._lists.revoke(leaf)
+            (self.elsewhere or self._lists.revoke)(leaf)
 
     # -- for those who maintain it
 
@@ -208,7 +220,7 @@ class InternalAuthority:
     def _intermediate(self, now: datetime) -> StoredVersion:
         current = self.intermediate_shelf.current()
         reason = "first" if current is None else self._reason_to_replace(current, now)
-        if reason is None and current is not None:
+        if current is not None and (reason is None or self.elsewhere is not None):
             return current
         candidate = self.intermediate_shelf.candidate()
         if candidate is None:
@@ -227,6 +239,8 @@ class InternalAuthority:
         left = certificate.not_valid_after_utc - now
         if certificate.not_valid_before_utc > now:
             return "it was made while the clock was ahead"
+        if current.number <= self.distrusted_until:
+            return "a node that was expelled knew its key"
         if left < max(self.settings.intermediate_lifetime / 3, 2 * self.settings.lifetime):
             return "it ends soon"
         if current.spec != self.settings.key:
@@ -255,6 +269,8 @@ class InternalAuthority:
     ) -> StoredVersion:
         if spec.place not in self._homes:
             raise HomeFailed(spec.place, "the configuration has no such place")
+        if self.elsewhere is not None:
+            raise HomeFailed(spec.place, f"only the node that leads the fleet makes keys of {self._name}")
         home = self._homes[spec.place]
         number = shelf.begin(Intent(str(spec), self._name, (), reason, self._now()))
         name = shelf.key_name(number, spec)
@@ -304,7 +320,7 @@ class _failures:  # noqa: N801 - used as a function
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         match error:
-            case HomeFailed() | StillWriting() | OSError():
+            case HomeFailed() | NotShared() | StillWriting() | OSError():
                 raise IssueFailed(FailureKind.TEMPORARY, str(error)) from None
             case ShelfDamaged() | RevocationsDamaged() | RootKeyMissing():
                 raise IssueFailed(FailureKind.PERMANENT, str(error)) from None

@@ -33,8 +33,8 @@ from certs.keys.home import HomeFailed, Homes
 from certs.storage.disk import Disk
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 
-_REVOKED: Final = "revoked.json"
-_LIST: Final = "crl.pem"
+REVOKED: Final = "revoked.json"
+LIST: Final = "crl.pem"
 _PATIENCE_SECONDS: Final = 0.5
 """An issuer has one call at a time: another one that writes was given up."""
 _ByIssuer = Mapping[x509.Name, x509.CertificateRevocationList]
@@ -67,9 +67,9 @@ class RevocationLists:
         now = self._now()
         entry = Revocation(leaf.serial_number, leaf.issuer.rfc4514_string(), now, leaf.not_valid_after_utc)
         self._disk.make_directory(self._directory)
-        with self._writing_alone():
+        with writing_alone(self._directory):
             known = [one for one in self._revocations() if one.serial != entry.serial and one.not_after > now]
-            self._disk.write(self._directory / _REVOKED, encode([*known, entry]))
+            self._disk.write(self._directory / REVOKED, encode([*known, entry]))
             fault = self._publish({})
         own = self._published().get(leaf.issuer)
         if entry.not_after > now and (
@@ -96,7 +96,7 @@ class RevocationLists:
         fresh = _fresh(published, now)
         if all(certificate_of(one).subject in fresh for one in self._signers(now, published)):
             return False, None
-        with self._writing_alone():
+        with writing_alone(self._directory):
             return True, self._publish(_fresh(self._published(), now))
 
     def made_now(self) -> bytes:
@@ -110,7 +110,7 @@ class RevocationLists:
     def stamp(self) -> int:
         """Changes with what is published; 0 if nothing is."""
         try:
-            return (self._directory / _LIST).stat().st_mtime_ns
+            return (self._directory / LIST).stat().st_mtime_ns
         except OSError:
             return 0
 
@@ -120,17 +120,10 @@ class RevocationLists:
         named = [(one.number, certificate_of(one).subject) for one in self._signers(self._now(), published)]
         return {number: published[name] for number, name in named if name in published}
 
-    @contextmanager
-    def _writing_alone(self) -> Iterator[None]:
-        with OpenDirectory.at(self._directory) as directory:
-            if not lock_within(directory.descriptor, _PATIENCE_SECONDS):
-                raise StillWriting
-            yield
-
     def _publish(self, kept: _ByIssuer) -> HomeFailed | None:
         """Write the lists as `_lists` has them."""
         lists, fault = self._lists(kept)
-        self._disk.write(self._directory / _LIST, b"".join(one.public_bytes(Encoding.PEM) for one in lists))
+        self._disk.write(self._directory / LIST, b"".join(one.public_bytes(Encoding.PEM) for one in lists))
         return fault
 
     def _lists(self, kept: _ByIssuer) -> tuple[list[x509.CertificateRevocationList], HomeFailed | None]:
@@ -171,16 +164,25 @@ class RevocationLists:
 
     def _published(self) -> _ByIssuer:
         try:
-            lists = [read_list(block) for block in pem_lists((self._directory / _LIST).read_bytes())]
+            lists = [read_list(block) for block in pem_lists((self._directory / LIST).read_bytes())]
         except (FileNotFoundError, ListUnusable):
             return {}  # a damaged file is written again
         return {one.issuer: one for one in lists}
 
     def _revocations(self) -> tuple[Revocation, ...]:
         try:
-            return parse((self._directory / _REVOKED).read_bytes())
+            return parse((self._directory / REVOKED).read_bytes())
         except FileNotFoundError:
             return ()
+
+
+@contextmanager
+def writing_alone(path: Path) -> Iterator[None]:
+    """Hold the directory of a CA. Raises `StillWriting` or `OSError`."""
+    with OpenDirectory.at(path) as directory:
+        if not lock_within(directory.descriptor, _PATIENCE_SECONDS):
+            raise StillWriting
+        yield
 
 
 def _fresh(published: _ByIssuer, now: datetime) -> _ByIssuer:
