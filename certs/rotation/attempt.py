@@ -6,7 +6,8 @@ its deadline changes nothing, because the directory that it would write to is go
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -15,17 +16,27 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.issuing.issuer import Issued, Issuer, IssueRequest
+from certs.audit.entries import Action
+from certs.homes.software_homes import FileHome
+from certs.issuing.issuer import Issued, Issuer, IssueRequest, NotShared
 from certs.issuing.signing_request import signing_request
 from certs.issuing.trust import trust_of
 from certs.keys.generating import ALGORITHMS
-from certs.keys.home import Homes, KeyHome, KeyName
-from certs.rotation.checks import ChainUnusable, Expectation, findings, read_chain_pem, strength
+from certs.keys.home import HomeFailed, Homes, KeyHome, KeyName
+from certs.rotation.checks import (
+    ChainUnusable,
+    Expectation,
+    findings,
+    read_chain_pem,
+    serving_findings,
+    strength,
+)
 from certs.rotation.due import RenewalReason
 from certs.rotation.retries import LONGEST_RETRY_AFTER
+from certs.rotation.sharing import SharedEdition, SharedKey, Sharing
 from certs.storage.intent import Intent
 from certs.storage.shelf import Shelf, StoredVersion
-from config.tables.rotation import KeySpec
+from config.tables.rotation import KeySpec, parse_key_spec
 
 
 class RotationStep(StrEnum):
@@ -38,7 +49,10 @@ class RotationStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is rotated, and how; `heeds_seconds` as in `IssueRequest`."""
+    """What is rotated, and how; `heeds_seconds` as in `IssueRequest`.
+
+    In a fleet, a rotation has `sharing`, or (on all other nodes) takes an `edition`.
+    """
 
     shelf: Shelf
     spec: KeySpec
@@ -47,6 +61,19 @@ class Task:
     profile: str | None
     reason: RenewalReason
     heeds_seconds: float = LONGEST_RETRY_AFTER
+    sharing: Sharing | None = None
+    edition: SharedEdition | None = None
+
+    def asks_for(self, intent: Intent) -> bool:
+        """Whether a version with this intent fits the configuration."""
+        wanted = str(self.spec), self.issuer.name, set(self.names)
+        return (intent.key, intent.issuer, set(intent.names)) == wanted
+
+    def takes_up(self, intent: Intent) -> bool:
+        """Whether to go on with a key that was made for this intent: not if it may be the one that
+        is compromised.
+        """
+        return self.asks_for(intent) and (not self.reason.needs_a_new_key_at_once or intent.reason == self.reason.value)
 
 
 class Attempt:
@@ -58,30 +85,47 @@ class Attempt:
         self._homes = homes
         self._home: KeyHome = homes[task.spec.place]
         self._now = now
+        self._intent: Intent | None = None
         self._number: int | None = None
         self._name: KeyName | None = None
         self._kept = b""
         self._before = task.shelf.current()
 
     def make_key(self) -> None:
-        """Make and store the key. Raises `HomeFailed`, `OSError` or `ShelfDamaged`."""
+        """Make and store the key, or go on with that of another node.
+
+        Raises `HomeFailed`, `OSError`, `ShelfDamaged` or `NotShared`.
+        """
         task = self.task
-        intent = Intent(str(task.spec), task.issuer.name, task.names, task.reason.value, self._now())
-        self._number = task.shelf.begin(intent)
+        begun = None if task.sharing is None else task.sharing.begun()
+        if begun is not None and not task.takes_up(begun.intent):
+            begun = None
+        self._intent = (
+            Intent(str(task.spec), task.issuer.name, task.names, task.reason.value, self._now())
+            if begun is None
+            else begun.intent
+        )
+        self._number = task.shelf.begin(self._intent)
         self._name = task.shelf.key_name(self._number, task.spec)
         self._home.destroy(self._name)  # of a step that came back after its deadline, when this number was taken before
-        self._kept = self._home.make(self._name)
-        task.shelf.keep_key(self._number, self._kept)
+        self._kept = (
+            self._home.make(self._name) if begun is None else software(self._home).keep(self._name, begun.key_pem)
+        )
+        action = Action.GENERATE if begun is None else Action.IMPORT
+        task.shelf.keep_key(self._number, self._kept, action)
+        if begun is None and task.sharing is not None:
+            task.sharing.begin(self._shared)
 
     def issue(self) -> Issued:
-        """Get the certificate. Raises `IssueFailed` or `HomeFailed`."""
+        """Get the certificate. Raises `IssueFailed`, `HomeFailed` or `NotShared`."""
         assert self._name is not None  # of the step before
         trust_of(self.task.issuer)  # fails before the order: without roots the chain could not be verified
         key = self._home.signer(self._name, self._kept)
-        names = self.task.names
-        csr = signing_request(names, key)
+        task = self.task
+        csr = signing_request(task.names, key)
         replaced = None if self._before is None else _leaf_der(self._before)
-        return self.task.issuer.issue(IssueRequest(names, csr, replaced, self.task.profile, self.task.heeds_seconds))
+        order = None if task.sharing is None else task.sharing.order
+        return task.issuer.issue(IssueRequest(task.names, csr, replaced, task.profile, task.heeds_seconds, order))
 
     def check(self, issued: Issued) -> x509.Certificate:
         """Check the chain against the request; return its leaf.
@@ -99,15 +143,87 @@ class Attempt:
         return chain[0]
 
     def store(self, issued: Issued) -> StoredVersion:
-        """Keep it as a version that may serve. Raises `OSError` or `ShelfDamaged`."""
+        """Share it, and keep it as a version that may serve.
+
+        Raises `OSError`, `ShelfDamaged` or `NotShared`.
+        """
         assert self._number is not None  # as above
-        self.task.shelf.keep_chain(self._number, issued.chain_pem)
-        return self.task.shelf.complete(self._number)
+        shelf = self.task.shelf
+        sharing = self.task.sharing
+        edition = 0 if sharing is None else sharing.publish(self._shared, issued.chain_pem)
+        shelf.keep_chain(self._number, issued.chain_pem)
+        version = shelf.complete(self._number)
+        if edition:
+            shelf.note_edition(version, edition)
+        return version
+
+    @property
+    def _shared(self) -> SharedKey:
+        assert self._intent is not None  # of the first step
+        assert self._name is not None
+        return SharedKey(self._intent, self._home.for_workers(self._name, self._kept))
 
     def undo(self) -> None:
         """Remove the attempt. Raises `HomeFailed` or `OSError`; then the next start tries again."""
+        if self.task.sharing is not None:
+            with suppress(NotShared):  # the next leader goes on with it
+                self.task.sharing.end()
         if self._number is not None:
             self.task.shelf.drop(self._number, self._homes)
+
+
+def software(home: KeyHome) -> FileHome:
+    """A home whose keys can be shared. Raises `HomeFailed` for a token."""
+    if not isinstance(home, FileHome):
+        raise HomeFailed(home.name, "keys in a token are never shared")
+    return home
+
+
+def offer(shelf: Shelf, version: StoredVersion, homes: Homes, sharing: Sharing) -> None:
+    """Let all nodes of the fleet serve by a version.
+
+    Raises `HomeFailed`, `OSError` or `NotShared`.
+    """
+    home = software(homes[version.spec.place])
+    pem = home.for_workers(shelf.key_name(version.number, version.spec), version.kept_path.read_bytes())
+    edition = sharing.publish(SharedKey(version.intent, pem), version.chain_path.read_bytes())
+    shelf.note_edition(version, edition)
+
+
+def taken(task: Task, edition: SharedEdition, homes: Homes, now: datetime) -> StoredVersion:
+    """An edition of the fleet as a version that may serve: checked as a new one is, but for its
+    age.
+
+    Raises `ChainUnusable`, `IssueFailed`, `HomeFailed`, `OSError` or `ShelfDamaged`.
+    """
+    shelf = task.shelf
+    spec = task.spec
+    for version in shelf.versions():
+        if version.has_key and version.chain_path.read_bytes() == edition.chain_pem:
+            if version.intent.edition != edition.number:
+                shelf.note_edition(version, edition.number)
+            return version
+    home = software(homes[spec.place])
+    # the kind of key is that of the fleet, and where it rests a matter of each node
+    intent = edition.key.intent
+    spec = KeySpec(parse_key_spec(intent.key).algorithm, spec.place)
+    number = shelf.begin(replace(intent, key=str(spec)))
+    name = shelf.key_name(number, spec)
+    try:
+        kept = home.keep(name, edition.key.key_pem)
+        chain = read_chain_pem(edition.chain_pem)
+        trust = trust_of(task.issuer, chain)
+        least = strength(ALGORITHMS[task.spec.algorithm])
+        expected = Expectation(home.signer(name, kept).public_key(), task.names, trust.roots, least, trust.place)
+        found = serving_findings(chain, expected, now)
+        if found:
+            raise ChainUnusable(found)  # noqa: TRY301 - undone below
+        shelf.keep_key(number, kept, Action.IMPORT)
+        shelf.keep_chain(number, edition.chain_pem)
+        return shelf.complete(number)
+    except Exception:
+        shelf.drop(number, homes)
+        raise
 
 
 def resumed(task: Task, homes: Homes, now: datetime) -> StoredVersion | None:
@@ -121,8 +237,7 @@ def resumed(task: Task, homes: Homes, now: datetime) -> StoredVersion | None:
     if candidate is None:
         return None
     intent = candidate.intent
-    is_wanted = (intent.key, intent.issuer, intent.names) == (str(task.spec), task.issuer.name, task.names)
-    if is_wanted and task.reason is not RenewalReason.COMPROMISED and candidate.has_key:
+    if task.asks_for(intent) and task.reason is not RenewalReason.COMPROMISED and candidate.has_key:
         chain = read_chain_pem(candidate.chain_path.read_bytes())
         name = shelf.key_name(candidate.number, candidate.spec)
         key = homes[candidate.spec.place].signer(name, candidate.kept_path.read_bytes()).public_key()

@@ -15,6 +15,8 @@ class RenewalReason(StrEnum):
     UNUSABLE = "the stored one cannot be used"
     LOST = "the token has lost its key"
     COMPROMISED = "its key is compromised"
+    FLEET = "the fleet has another one"
+    EXPELLED = "a node that was expelled knew its key"
     COMMAND = "a command asked for it"
     NAMES = "names changed in the configuration"
     KEY = "key changed in the configuration"
@@ -28,7 +30,7 @@ class RenewalReason(StrEnum):
     @property
     def needs_a_new_key_at_once(self) -> bool:
         """Whether the previous key must not be kept for a rollback."""
-        return self is RenewalReason.COMPROMISED
+        return self in {RenewalReason.COMPROMISED, RenewalReason.EXPELLED}
 
     @property
     def is_scheduled(self) -> bool:

@@ -139,11 +139,13 @@ def _sealer(store: Store, vault: Vault | None, purpose: Purpose) -> Sealer:
 
 def _acme_issuers(loaded: LoadedConfig, store: Store, sealer: Sealer, showing: Showing) -> Mapping[str, Issuer]:
     # imported here: the client of a CA takes as long to load as half of all other modules
-    from certs.acme.client.accounts import FileAccountStore
-    from certs.acme.client.sealed_accounts import SealedAccountStore
+    from certs.acme.client.accounts import AccountStore, FileAccountStore
+    from certs.acme.client.sealed_accounts import FleetAccountStore, SealedAccountStore
     from certs.acme.making import acme_issuers
 
-    accounts = SealedAccountStore(FileAccountStore(store.directory / ACCOUNTS), sealer)
+    accounts: AccountStore = SealedAccountStore(FileAccountStore(store.directory / ACCOUNTS), sealer)
+    if showing.accounts is not None:
+        accounts = FleetAccountStore(showing.accounts, accounts)
     return acme_issuers(loaded.file, loaded.config.issuer, loaded.config.rotation.issue_seconds, accounts, showing)
 
 

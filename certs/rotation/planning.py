@@ -58,6 +58,8 @@ class CredentialFacts:
 
     `current` is None if it is not issued or cannot be used (`is_unusable`). `is_lost`: its token
     works, and does not have the key any more; for `orders` and `losses` see `budget_seconds`.
+    `imposed`: what a fleet wants, `FLEET` or `EXPELLED`. `is_held`: until this node leads its
+    fleet, it only takes what others have rotated.
     """
 
     wanted: Wanted
@@ -66,6 +68,8 @@ class CredentialFacts:
     is_lost: bool = False
     orders: tuple[datetime, ...] = ()
     losses: tuple[datetime, ...] = ()
+    imposed: RenewalReason | None = None
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,8 @@ class Planner:
             seconds = max(standing.waits_seconds, (standing.due.at - now.wall).total_seconds())
             if seconds > 0:
                 sleep = min(sleep, seconds)
+            elif facts[key].is_held and standing.due.reason is not RenewalReason.FLEET:
+                continue
             elif issuer not in taken and _replicas(key) not in changing:
                 taken.add(issuer)
                 changing.add(_replicas(key))
@@ -301,7 +307,11 @@ class Planner:
         expires = float("-inf") if is_down else self._expires(key, facts, now)
         waits = [one for one in (self._of_issuers.get(facts.wanted.issuer), self._of_credentials.get(key)) if one]
         ends = [one.end(expires) for one in waits if asked is None or not asked.skips(one)]
-        if asked is None and facts.current is not None and _is_valid(facts.current, now.wall):
+        if when.reason is RenewalReason.FLEET:  # no issuer is asked for it
+            ends = [self._of_credentials[key].end(expires)] if key in self._of_credentials else []
+        elif (
+            asked is None and facts.imposed is None and facts.current is not None and _is_valid(facts.current, now.wall)
+        ):
             ends += self._spacing_ends(key, when.reason)
         if when.reason is RenewalReason.LOST:
             ends.append(now.ticks + budget_seconds(facts.orders, facts.losses, now.wall))
@@ -335,12 +345,16 @@ class Planner:
         return now.ticks + (facts.current.not_after - now.wall).total_seconds()
 
     def _due(self, key: Key, facts: CredentialFacts, now: Instant) -> Due:
+        if facts.imposed is RenewalReason.FLEET:
+            return Due(now.wall, RenewalReason.FLEET)
         if key in self._asked:
             return Due(now.wall, self._asked[key].reason)
         if facts.current is None:
             return Due(now.wall, RenewalReason.UNUSABLE if facts.is_unusable else RenewalReason.FIRST)
         if facts.is_lost:
             return Due(now.wall, RenewalReason.LOST)
+        if facts.imposed is not None:
+            return Due(now.wall, facts.imposed)
         return due(facts.current, facts.wanted, self.renew_when_left, now.wall)
 
     def _begin_anew_where_changed(self, facts: Mapping[Key, CredentialFacts], now: Instant) -> None:

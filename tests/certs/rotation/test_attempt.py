@@ -1,19 +1,21 @@
 """The steps of a rotation before anything is swapped, and a version that a process left behind."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.issuing.issuer import Issued, IssueFailed
+from certs.issuing.issuer import Issued, IssueFailed, NotShared
 from certs.keys.home import HomeFailed
-from certs.rotation.attempt import Attempt, RotationStep, resumed
+from certs.rotation.attempt import Attempt, RotationStep, Task, offer, resumed, taken
 from certs.rotation.checks import ChainUnusable
 from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
+from certs.rotation.sharing import SharedEdition, SharedKey
 from certs.storage.disk import Disk
-from certs.storage.shelf import retirement
+from certs.storage.shelf import StoredVersion, retirement
+from config.tables.rotation import KeySpec
 from tests.certs.authority import DAY
 from tests.certs.crashes import crashes
 from tests.certs.fake_token import FakeToken
@@ -194,3 +196,162 @@ def test_weaker_keys_are_what_the_configuration_asks_for(scene: Rotations) -> No
     one = Attempt(stronger, scene.parts.homes, lambda: scene.time.now)
     one.make_key()
     one.check(one.issue())
+
+
+@dataclass
+class Fleet:
+    """A `Sharing` in memory, and its own `OrderMemory`; `left` is what another node has begun."""
+
+    left: SharedKey | None = None
+    published: list[tuple[SharedKey, bytes]] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    fault: str | None = None
+
+    def begun(self) -> SharedKey | None:
+        return self.left
+
+    def begin(self, key: SharedKey) -> None:
+        self.left = key
+        self.log.append("begin")
+
+    @property
+    def order(self) -> "Fleet":
+        return self
+
+    def known(self, _directory: str) -> str | None:
+        return None
+
+    def keep(self, _directory: str, _address: str) -> None:
+        raise AssertionError
+
+    def publish(self, key: SharedKey, chain_pem: bytes) -> int:
+        if self.fault is not None:
+            raise NotShared(self.fault)
+        self.published.append((key, chain_pem))
+        self.log.append("publish")
+        return len(self.published) + 6
+
+    def end(self) -> None:
+        self.log.append("end")
+        if self.fault is not None:
+            raise NotShared(self.fault)
+
+
+def of_files(directory: Path, key: str = "ec-p256@file") -> Rotations:
+    return Rotations(directory, configuration(key))
+
+
+def shared(scene: Rotations, fleet: Fleet, reason: RenewalReason = RenewalReason.COMMAND) -> StoredVersion:
+    one = Attempt(replace(scene.task(reason), sharing=fleet), scene.parts.homes, lambda: scene.time.now)
+    one.make_key()
+    issued = one.issue()
+    one.check(issued)
+    return one.store(issued)
+
+
+def test_a_fleet_has_the_key_before_it_is_certified_and_the_chain_before_it_is_served(tmp_path: Path) -> None:
+    scene, fleet = of_files(tmp_path), Fleet()
+    scene.moody.before = lambda: fleet.log.append("issue")
+    version = shared(scene, fleet)
+    assert fleet.log == ["begin", "issue", "publish"]
+    assert scene.moody.asked[0].order is fleet
+    ((key, chain),) = fleet.published
+    assert (key.key_pem, chain) == (version.kept_path.read_bytes(), version.chain_path.read_bytes())
+    assert version.intent.edition == 0
+    stored = scene.shelf().version(version.number)
+    assert stored is not None
+    assert stored.intent.edition == 7
+
+
+def test_the_next_leader_goes_on_with_the_key_that_the_last_one_made(tmp_path: Path) -> None:
+    first, second, fleet = of_files(tmp_path / "1"), of_files(tmp_path / "2", "ec-p256@file"), Fleet()
+    Attempt(replace(first.task(), sharing=fleet), first.parts.homes, lambda: first.time.now).make_key()
+    left = fleet.left
+    assert left is not None
+    version = shared(second, fleet)
+    assert fleet.log == ["begin", "publish"]
+    assert version.kept_path.read_bytes() == left.key_pem
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (configuration("ec-p384@file"), RenewalReason.COMMAND),
+        (configuration(names='"chat.test", "b.test"'), RenewalReason.COMMAND),
+        (configuration(), RenewalReason.COMPROMISED),
+    ],
+)
+def test_a_key_that_does_not_fit_or_may_be_compromised_is_not_gone_on_with(
+    tmp_path: Path, text: str, reason: RenewalReason
+) -> None:
+    fleet = Fleet()
+    shared(of_files(tmp_path / "1"), fleet)
+    left = fleet.left
+    assert left is not None
+    second = Rotations(tmp_path / "2", text)
+    assert shared(second, fleet, reason).kept_path.read_bytes() != left.key_pem
+
+
+def test_what_the_fleet_refuses_does_not_serve_and_is_left_to_the_next_leader(tmp_path: Path) -> None:
+    scene, fleet = of_files(tmp_path), Fleet(fault="another node leads")
+    one = Attempt(replace(scene.task(), sharing=fleet), scene.parts.homes, lambda: scene.time.now)
+    one.make_key()
+    with pytest.raises(NotShared, match="another node leads"):
+        one.store(one.issue())
+    one.undo()
+    assert fleet.log == ["begin", "end"]
+    assert scene.shelf().versions() == []
+
+
+def edition_of(scene: Rotations, version: StoredVersion, number: int = 3) -> SharedEdition:
+    fleet = Fleet()
+    offer(scene.shelf(), version, scene.parts.homes, fleet)
+    ((key, chain),) = fleet.published
+    return SharedEdition(replace(key, intent=replace(key.intent, edition=number)), chain)
+
+
+@pytest.mark.parametrize("place", ["file", "sealed"])
+def test_another_node_takes_an_edition_at_the_place_of_its_own(tmp_path: Path, place: str) -> None:
+    first, second = of_files(tmp_path / "1"), of_files(tmp_path / "2", f"ec-p256@{place}")
+    first.follow(configuration("ec-p256@file"))
+    edition = edition_of(first, first.serve())
+    task = replace(second.task(), issuer=first.moody, edition=edition)
+    version = taken(task, edition, second.parts.homes, second.time.now)
+    assert version.chain_path.read_bytes() == edition.chain_pem
+    assert (version.intent.edition, version.intent.key) == (3, f"ec-p256@{place}")
+    home = second.parts.homes[place]
+    name = second.shelf().key_name(version.number, version.spec)
+    assert home.for_workers(name, version.kept_path.read_bytes()) == edition.key.key_pem
+    assert (place == "file") == (version.kept_path.read_bytes() == edition.key.key_pem)
+    again = replace(edition, key=replace(edition.key, intent=replace(edition.key.intent, edition=5)))
+    assert taken(task, again, second.parts.homes, second.time.now).number == version.number, "it is there"
+    found = second.shelf().version(version.number)
+    assert found is not None
+    assert found.intent.edition == 5
+
+
+def test_an_edition_is_checked_as_a_new_certificate_is(tmp_path: Path) -> None:
+    first, second = of_files(tmp_path / "1"), of_files(tmp_path / "2")
+    edition = edition_of(first, first.serve())
+    task = replace(second.task(), issuer=first.moody)
+
+    def refused(task: Task = task, edition: SharedEdition = edition, days: int = 0) -> str:
+        with pytest.raises(ChainUnusable) as caught:
+            taken(task, edition, second.parts.homes, second.time.now + days * DAY)
+        assert second.shelf().versions() == []
+        return str(caught.value)
+
+    other = replace(edition.key, key_pem=edition_of(first, first.serve()).key.key_pem)
+    assert refused(edition=replace(edition, key=other)) == "it is for another key"
+    assert refused(edition=replace(edition, chain_pem=b"no chain")) == "it is not a PEM file with certificates"
+    assert refused(replace(task, names=("other.test",))) == "it is not for other.test"
+    assert "which is not among" in refused(replace(task, issuer=second.moody))
+    assert "weaker than before" in refused(replace(task, spec=KeySpec("ec-p384", "file")))
+    assert "is valid from" in refused(days=8)
+    old = taken(task, edition, second.parts.homes, second.time.now + 6 * DAY)
+    assert old.intent.edition == 3, "one at the end of its life still serves"
+
+
+def test_keys_in_tokens_are_never_shared(scene: Rotations) -> None:
+    with pytest.raises(HomeFailed, match="keys in a token are never shared"):
+        offer(scene.shelf(), scene.serve(), scene.parts.homes, Fleet())

@@ -77,5 +77,6 @@ def test_a_key_may_sign_so_often() -> None:
     assert at(wanted, uses=1_000) == Due(NOW, RenewalReason.USES)
 
 
-def test_only_a_compromised_key_has_no_grace() -> None:
-    assert [one for one in RenewalReason if one.needs_a_new_key_at_once] == [RenewalReason.COMPROMISED]
+def test_only_a_key_that_others_know_has_no_grace() -> None:
+    known = [RenewalReason.COMPROMISED, RenewalReason.EXPELLED]
+    assert [one for one in RenewalReason if one.needs_a_new_key_at_once] == known

@@ -528,3 +528,32 @@ def test_a_lost_key_is_replaced_at_once_and_those_that_are_lost_again_later_and_
     one.plan(lost, at(1, ticks))
     one.succeeded(SPARE, "b", NOW + DAY, NOW + DAY + LIFETIME, at(1, ticks))
     assert one.plan(lost, at(1, ticks)).attempts == ((SPARE, RenewalReason.LOST),)
+
+
+def imposed(reason: RenewalReason | None, *, is_held: bool = False) -> dict[Key, CredentialFacts]:
+    return {CHAT: replace(facts()[CHAT], imposed=reason, is_held=is_held)}
+
+
+def test_a_node_that_does_not_lead_only_takes_what_the_fleet_has() -> None:
+    one = planner()
+    plan = one.plan(imposed(None, is_held=True), at(7))
+    assert plan.attempts == ()
+    assert plan.standings[CHAT].due.reason is RenewalReason.LIFETIME
+    assert one.plan(imposed(RenewalReason.EXPELLED, is_held=True), at(1)).attempts == ()
+    assert one.plan(imposed(RenewalReason.FLEET, is_held=True), at(1)).attempts == ((CHAT, RenewalReason.FLEET),)
+
+
+def test_what_the_fleet_has_is_taken_whatever_was_asked_and_whatever_an_issuer_wants() -> None:
+    one = planner()
+    succeeds(one, at())
+    one.ask(CHAT, RenewalReason.COMPROMISED)
+    one.issuer_failed("internal", CHAT, FailureKind.RATE_LIMITED, 3_600, at())
+    assert one.plan(imposed(RenewalReason.FLEET), at()).attempts == ((CHAT, RenewalReason.FLEET),)
+    one.credential_failed(CHAT, FailureKind.TEMPORARY, at())
+    assert one.plan(imposed(RenewalReason.FLEET), at()).standings[CHAT].waits_seconds == 60
+
+
+def test_a_key_that_an_expelled_node_knew_is_replaced_also_right_after_a_rotation() -> None:
+    one = planner()
+    succeeds(one, at())
+    assert one.plan(imposed(RenewalReason.EXPELLED), at()).attempts == ((CHAT, RenewalReason.EXPELLED),)
