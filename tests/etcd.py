@@ -1,5 +1,6 @@
 """Debian's etcd beside a test: a member, which may be killed, or sleep, and forgets nothing by that."""
 
+import base64
 import json
 import os
 import shutil
@@ -112,6 +113,15 @@ class Etcd:
         trust = self._verify or True
         return requests.request(method, self.url + path, json=body, timeout=5, verify=trust, cert=self._files).text
 
+    def versions(self, prefix: str) -> dict[str, int]:
+        """How often each name below a prefix was written since it is there."""
+        first = prefix.encode()
+        wanted = {"key": _encoded(first), "range_end": _encoded(first[:-1] + bytes([first[-1] + 1])), "keys_only": True}
+        url = f"{self.url}/v3/kv/range"
+        answer = requests.post(url, json=wanted, timeout=5, verify=self._verify or True, cert=self._files)
+        rows = answer.json().get("kvs", [])
+        return {base64.b64decode(one["key"]).decode(): int(one["version"]) for one in rows}
+
     def kill(self) -> None:
         """End it as a power cut does."""
         assert self._process is not None
@@ -155,3 +165,7 @@ class Etcd:
         finally:
             if self._process is not None:
                 self.kill()
+
+
+def _encoded(name: bytes) -> str:
+    return base64.b64encode(name).decode()

@@ -628,6 +628,11 @@ EXAMPLES = (
         "alerts.example.org accepts alerts again after 3 failed attempts; 0 alerts were dropped",
     ),
     Example(
+        certificates.AuthorityNotShared("internal", "the disk is full"),
+        {"event": "authority_not_shared", "issuer": "internal", "detail": "the disk is full"},
+        "issuer internal could not be exchanged with the fleet: the disk is full",
+    ),
+    Example(
         certificates.KeysCleaned("the key of version 5 of the ec credential of chat was destroyed"),
         {"event": "keys", "detail": "the key of version 5 of the ec credential of chat was destroyed"},
         "the key of version 5 of the ec credential of chat was destroyed",

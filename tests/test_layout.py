@@ -24,6 +24,7 @@ WITHOUT_CODE = {
     Path("certs/sealing/importing.py"),
     Path("proxy/downstream/http2/host.py"),
     Path("proxy/net/byte_stream.py"),
+    Path("proxy/rotation/fellows.py"),
     Path("proxy/supervisor/membership/shared_kind.py"),
     Path("proxy/upstream/http2/shared_connection.py"),
 }

@@ -150,11 +150,11 @@ class Attempt:
         assert self._number is not None  # as above
         shelf = self.task.shelf
         sharing = self.task.sharing
-        edition = 0 if sharing is None else sharing.publish(self._shared, issued.chain_pem)
+        numbered = None if sharing is None else sharing.publish(self._shared, issued.chain_pem)
         shelf.keep_chain(self._number, issued.chain_pem)
         version = shelf.complete(self._number)
-        if edition:
-            shelf.note_edition(version, edition)
+        if numbered is not None:
+            shelf.note(version, numbered)
         return version
 
     @property
@@ -186,8 +186,7 @@ def offer(shelf: Shelf, version: StoredVersion, homes: Homes, sharing: Sharing) 
     """
     home = software(homes[version.spec.place])
     pem = home.for_workers(shelf.key_name(version.number, version.spec), version.kept_path.read_bytes())
-    edition = sharing.publish(SharedKey(version.intent, pem), version.chain_path.read_bytes())
-    shelf.note_edition(version, edition)
+    shelf.note(version, sharing.publish(SharedKey(version.intent, pem), version.chain_path.read_bytes()))
 
 
 def taken(task: Task, edition: SharedEdition, homes: Homes, now: datetime) -> StoredVersion:
@@ -201,7 +200,7 @@ def taken(task: Task, edition: SharedEdition, homes: Homes, now: datetime) -> St
     for version in shelf.versions():
         if version.has_key and version.chain_path.read_bytes() == edition.chain_pem:
             if version.intent.edition != edition.number:
-                shelf.note_edition(version, edition.number)
+                shelf.note(version, edition.key.intent)
             return version
     home = software(homes[spec.place])
     # the kind of key is that of the fleet, and where it rests a matter of each node

@@ -31,6 +31,7 @@ class SharedKey:
             "reason": one.reason,
             "begun_at": one.begun_at.isoformat(),
             "edition": one.edition,
+            "epoch": one.epoch,
             "private": self.key_pem.decode(),
         }
 
@@ -40,7 +41,7 @@ class SharedKey:
         begun_at = datetime.fromisoformat(row["begun_at"])
         names = tuple(map(str, row["names"]))
         key, issuer, reason = (str(row[name]) for name in ("key", "issuer", "reason"))
-        intent = Intent(key, issuer, names, reason, begun_at, int(row["edition"]))
+        intent = Intent(key, issuer, names, reason, begun_at, int(row["edition"]), int(row["epoch"]))
         return cls(intent, str(row["private"]).encode())
 
 
@@ -73,8 +74,8 @@ class Sharing(Protocol):
     def order(self) -> OrderMemory:
         """Keeps the address of the order for this key."""
 
-    def publish(self, key: SharedKey, chain_pem: bytes) -> int:
-        """Let all nodes serve by it; answers the number of the edition."""
+    def publish(self, key: SharedKey, chain_pem: bytes) -> Intent:
+        """Let all nodes serve by it; answers the intent with the numbers that the fleet gave it."""
 
     def end(self) -> None:
         """Forget a key that led to nothing: the next leader makes another one."""

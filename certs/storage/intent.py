@@ -20,7 +20,8 @@ class IntentDamaged(ValueError):
 @dataclass(frozen=True, slots=True)
 class Intent:
     """`key` is the specification of the key (`ec-p256@file`), `issuer` the NAME of the issuer,
-    `begun_at` the key's birth, `edition` the number that a fleet gave it (0: none).
+    `begun_at` the key's birth. `edition` is the number that a fleet gave it (0: none), `epoch` that
+    of the fleet when the key was made.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Intent:
     reason: str
     begun_at: datetime
     edition: int = 0
+    epoch: int = 0
 
     def encode(self) -> bytes:
         document = {
@@ -39,6 +41,7 @@ class Intent:
             "reason": self.reason,
             "begun_at": self.begun_at.isoformat(),
             "edition": self.edition,
+            "epoch": self.epoch,
         }
         return json.dumps(document, indent=2).encode() + b"\n"
 
@@ -55,7 +58,9 @@ class Intent:
                 names=tuple(map(str, facts["names"])),
                 reason=str(facts["reason"]),
                 begun_at=begun_at,
-                edition=int(facts.get("edition", 0)),  # a fleet began later than the shelf
+                # a fleet began later than the shelf
+                edition=int(facts.get("edition", 0)),
+                epoch=int(facts.get("epoch", 0)),
             )
         except (KeyError, TypeError, ValueError):
             raise IntentDamaged from None

@@ -147,9 +147,10 @@ class Shelf:
         spec = parse_key_spec(intent.key)
         self._told(action, self._described(number, spec), Outcome.DONE, intent.reason)
 
-    def note_edition(self, version: StoredVersion, edition: int) -> None:
-        """Remember the number that a fleet gave to a complete version."""
-        self._disk.write(version.directory / _INTENT, replace(version.intent, edition=edition).encode())
+    def note(self, version: StoredVersion, numbered: Intent) -> None:
+        """Remember the numbers that a fleet gave to a complete version."""
+        intent = replace(version.intent, edition=numbered.edition, epoch=numbered.epoch)
+        self._disk.write(version.directory / _INTENT, intent.encode())
 
     def keep_chain(self, number: int, chain_pem: bytes) -> None:
         self._disk.write(self.directory / f"{_name(number)}{_PENDING}" / _CHAIN, chain_pem)

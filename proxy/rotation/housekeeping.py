@@ -5,11 +5,12 @@ lists, rollbacks.
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from certs.issuing.internal_ca.authority import InternalAuthority
-from certs.issuing.issuer import FailureKind, IssueFailed
+from certs.issuing.issuer import FailureKind, IssueFailed, NotShared
 from certs.keys.home import HomeFailed
 from certs.rotation.attempt import RotationStep
 from certs.rotation.checks import read_chain_pem
@@ -90,10 +91,18 @@ def _retired(parts: Parts, shelf: Shelf, wanted: dict[str, set[str]], now: datet
     issued = {kind_of(slot) for slot in slots if parts.store.shelf(shelf.identity, slot).current() is not None}
     if not issued.issuperset(map(kind_of, slots)):
         return []
-    shelf.retire(retirement(now, parts.loaded.config.rotation.grace, "not in the configuration any more"))
+    retired = retirement(now, parts.loaded.config.rotation.grace, "not in the configuration any more")
+    shelf.decide(shelf.ledger().retiring(retired))
     return [
         f"the {shelf.slot} credential of {shelf.identity} is not in the configuration any more: its key goes with its grace"
     ]
+
+
+Share = Callable[[Shelf, StoredVersion], None]
+
+
+def _kept_here(_shelf: Shelf, _version: StoredVersion) -> None:
+    pass
 
 
 class Housekeeping:
@@ -117,11 +126,12 @@ class Housekeeping:
             await self._do(lambda: clean_up(parts, now))
 
     async def roll_back(
-        self, parts: Parts, asked: Sequence[Asked], swap: Swap, now: datetime
+        self, parts: Parts, asked: Sequence[Asked], swap: Swap, now: datetime, share: Share = _kept_here
     ) -> Sequence[Renewed | NotRenewed]:
         """Serve by the previous versions again: all credentials in one swap, or none.
 
-        Returns the outcome of each. The keys that served are kept for the usual grace.
+        Returns the outcome of each. The keys that served are kept for the usual grace. `share` lets
+        a fleet serve by a version; it blocks, before this node serves by it.
         """
         retired = retirement(now, parts.loaded.config.rotation.grace, "rolled back")
         try:
@@ -135,9 +145,11 @@ class Housekeeping:
                     (one.shelf, way) for one, way in zip(asked, ways, strict=True) if isinstance(way, StoredVersion)
                 ]
                 files = await in_thread(self._loop, lambda: _served(parts, chosen))
+                for shelf, way in chosen:
+                    await in_thread(self._loop, partial(share, shelf, way))
             await swap(files, lambda: serve_former(chosen, retired))
             return [Renewed(way.number, read_chain_pem(way.chain_path.read_bytes())[0]) for _, way in chosen]
-        except (ConfigError, HomeFailed, ShelfDamaged, OSError, TimeoutError) as error:
+        except (ConfigError, HomeFailed, NotShared, ShelfDamaged, OSError, TimeoutError) as error:
             detail = str(error) or f"it took longer than {LOCAL_SECONDS:g} s"
             return [NotRenewed(RotationStep.SWAP, FailureKind.TEMPORARY, detail, of_issuer=False) for _ in asked]
 

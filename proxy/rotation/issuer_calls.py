@@ -58,7 +58,11 @@ class IssuerCalls:
 
     def _revoke_what_is_left(self, parts: Parts) -> bool:
         """Begin to revoke. Tells whether all could begin: each issuer has one call at a time."""
-        left = [one for one in self._knowledge.credentials.items() if one[1].serving.is_unrevoked]
+        left = [
+            (key, one)
+            for key, one in self._knowledge.credentials.items()
+            if one.serving.is_unrevoked and not one.facts(self._knowledge.fellows).is_held
+        ]
         for key, credential in left:
             issuer = credential.asked.issuer
             if issuer in self.busy:
@@ -88,6 +92,8 @@ class IssuerCalls:
             issuer = credential.asked.issuer
             version = credential.serving.version
             if version is None or issuer in self.busy or version.intent.issuer != issuer:
+                continue
+            if credential.facts(self._knowledge.fellows).is_held:
                 continue
             self.busy.add(issuer)
             self._tasks.start(self._ask_for_window(parts, key, issuer, version, serials[key]))

@@ -20,6 +20,7 @@ from config.tables.rotation import IssuedCredential
 from config.values.pkcs11_uri import parse
 from proxy.api.certificates import CertificateRow
 from proxy.net.in_thread import in_thread
+from proxy.rotation.fellows import Fellows
 from proxy.rotation.listing import Row, document
 from proxy.rotation.memory.uses import Uses
 from proxy.rotation.memory.windows import Windows
@@ -43,6 +44,8 @@ class Serving:
     orders: tuple[datetime, ...] = ()
     losses: tuple[datetime, ...] = ()
     """For `budget_seconds`, if its key is lost and its issuer is a public CA."""
+    imposed: RenewalReason | None = None
+    """What the fleet wants."""
 
 
 @dataclass(slots=True)
@@ -50,14 +53,22 @@ class KnownCredential:
     asked: IssuedCredential
     names: tuple[str, ...]
     shelf: Shelf
+    is_shared: bool = False
+    """Whether all nodes of a fleet serve by it."""
     serving: Serving = Serving()
 
-    @property
-    def facts(self) -> CredentialFacts:
+    def facts(self, fellows: Fellows | None) -> CredentialFacts:
         wanted = wanted_of(self.names, self.asked)
         serving = self.serving
         return CredentialFacts(
-            wanted, serving.current, serving.fault is not None, serving.is_lost, serving.orders, serving.losses
+            wanted=wanted,
+            current=serving.current,
+            is_unusable=serving.fault is not None,
+            is_lost=serving.is_lost,
+            orders=serving.orders,
+            losses=serving.losses,
+            imposed=serving.imposed,
+            is_held=fellows is not None and not (fellows.may_issue if self.is_shared else fellows.answers),
         )
 
 
@@ -68,6 +79,8 @@ class Knowledge:
         self._loop = loop
         self.windows = Windows()
         self.uses = Uses()
+        self.fellows: Fellows | None = None
+        """The fleet, if this node has one."""
         self.credentials: dict[Key, KnownCredential] = {}
         self._parts: Parts | None = None
         self._missing: frozenset[KeyPlace] = frozenset()
@@ -76,7 +89,12 @@ class Knowledge:
         self._parts = parts
         found = [] if parts is None else parts.store.of_config(parts.loaded.config)
         self.credentials = {
-            (name, shelf.slot): KnownCredential(asked, parts.loaded.config.identity[name].names, shelf)
+            (name, shelf.slot): KnownCredential(
+                asked,
+                parts.loaded.config.identity[name].names,
+                shelf,
+                is_shared=self.fellows is not None and not asked.key.is_in_token,
+            )
             for name, asked, shelf in found
             if parts is not None
         }
@@ -104,7 +122,7 @@ class Knowledge:
 
     @property
     def facts(self) -> dict[Key, CredentialFacts]:
-        return {key: one.facts for key, one in self.credentials.items()}
+        return {key: one.facts(self.fellows) for key, one in self.credentials.items()}
 
     @property
     def missing(self) -> list[Key]:
@@ -163,8 +181,9 @@ class Knowledge:
         shelf = one.shelf
         try:
             version = shelf.current()
+            imposed = self._imposed(key, shelf, version) if one.is_shared else None
             if version is None:
-                return Serving()
+                return Serving(imposed=imposed)
             serial = f"{leaf_of(version).serial_number:x}"
             window = self.windows.of(key, serial)
             uses = self.uses.of(key, version.number)
@@ -172,9 +191,20 @@ class Knowledge:
             current = current_of(version, window, uses)
             is_lost = self._is_lost(parts, shelf, version)
             orders, losses = _ordered(parts, key, one) if is_lost else ((), ())
-            return Serving(version, current, serial, None, is_unrevoked, is_lost, orders, losses)
+            return Serving(version, current, serial, None, is_unrevoked, is_lost, orders, losses, imposed)
         except (ShelfDamaged, OSError) as error:
             return Serving(fault=str(error))
+
+    def _imposed(self, key: Key, shelf: Shelf, version: StoredVersion | None) -> RenewalReason | None:
+        assert self.fellows is not None  # of a shared credential
+        edition = self.fellows.edition(key)
+        if edition is None:
+            return None
+        if version is None or version.chain_path.read_bytes() != edition.chain_pem:
+            # one that is older than what was here before is a replay, or the store was restored
+            newest = max((one.intent.edition for one in shelf.versions()), default=0)
+            return RenewalReason.FLEET if edition.number >= newest else None
+        return RenewalReason.EXPELLED if self.fellows.is_known_outside(key) else None
 
     def _is_lost(self, parts: Parts, shelf: Shelf, version: StoredVersion) -> bool:
         """Whether a key that a worker or the parent has missed is really gone.

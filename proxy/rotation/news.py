@@ -21,6 +21,9 @@ from proxy.rotation.running import NotRenewed, Renewed
 _AGAIN_SECONDS: Final = {Urgency.LATE: 86_400.0, Urgency.GRAVE: 21_600.0, Urgency.EXPIRED: 3_600.0}
 """The time after which the log says again that a certificate is in danger."""
 
+_OTHERS_SECONDS: Final = 60.0
+"""So long the node that leads a fleet may take without a word from the others."""
+
 
 class News:
     """Logs each event once. Logs a danger when it grows, and repeats this while it lasts."""
@@ -31,6 +34,10 @@ class News:
         """The gravest urgency that was logged, and when."""
         self.errors: Mapping[Key, str] = {}
         """Why the latest attempt failed, by credential."""
+        self._held: Mapping[Key, float] = {}
+        """Since when this node leaves it to others to replace what is due."""
+        self._late: Mapping[Key, str] = {}
+        """Of these, what should have been replaced by now, and why this node does not."""
         self._refused: frozenset[Key] = frozenset()
         """Credentials whose latest attempt failed for good: the same request will fail again."""
         self._unrevoked: Mapping[Key, str] = {}
@@ -46,7 +53,7 @@ class News:
         """How each credential is, for status, metrics and alerts."""
         return [
             RotationFacts(
-                *(*key, int(one.urgency), one.failures, self.errors.get(key)),
+                *(*key, int(one.urgency), one.failures, self._error(key)),
                 is_refused=key in self._refused,
                 unrevoked=self._unrevoked.get(key),
             )
@@ -73,6 +80,11 @@ class News:
         for fault in faults:
             self._tell(RevocationFailed(*key, fault))
 
+    def held(self, keys: Collection[Key], why: str, ticks: float) -> None:
+        """This node does not replace exactly these, which are due: another one should, soon."""
+        self._held = {key: self._held.get(key, ticks) for key in keys}
+        self._late = {key: why for key, since in self._held.items() if ticks - since >= _OTHERS_SECONDS}
+
     def window_unknown(self, issuer: str, error: str) -> None:
         """An issuer did not say when to renew."""
         self._tell(WindowUnknown(issuer, error))
@@ -80,7 +92,7 @@ class News:
     def standings(self, standings: Mapping[Key, RotationStatus], ticks: float) -> None:
         """Log credentials in danger whose rotation has failed at least once."""
         for key, standing in standings.items():
-            error = self.errors.get(key)
+            error = self._error(key)
             if error is None or not standing.urgency.alerts:
                 self._told.pop(key, None)
                 continue
@@ -89,3 +101,6 @@ class News:
                 continue
             self._told[key] = (standing.urgency, ticks)
             self._tell(CertificateUrgent(*key, standing.urgency.name.lower(), standing.due.reason.value, error))
+
+    def _error(self, key: Key) -> str | None:
+        return self._late.get(key) or self.errors.get(key)

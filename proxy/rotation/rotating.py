@@ -6,13 +6,16 @@ one call at a time. Certificates come into service only by the two-phase swap.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from cryptography import x509
 
 from certs.issuing.internal_ca.authority import InternalAuthority
-from certs.rotation.attempt import Task
+from certs.issuing.issuer import FailureKind
+from certs.rotation.attempt import RotationStep, Task
 from certs.rotation.due import RenewalReason
 from certs.rotation.parts import Parts, changed_issuers
 from certs.rotation.planning import Instant, Key, Plan, Planner, RotationStatus
@@ -23,6 +26,7 @@ from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.scrape import RotationFacts
 from proxy.rotation.clocks import Clocks
+from proxy.rotation.fleet_rotation import FleetRotation
 from proxy.rotation.housekeeping import Housekeeping
 from proxy.rotation.issuer_calls import IssuerCalls
 from proxy.rotation.knowledge import Knowledge, KnownCredential
@@ -34,13 +38,14 @@ from proxy.rotation.ways_back import Asked
 from proxy.trust.published_lists import PublishedLists
 
 _NOTHING_TO_DO_SECONDS: Final = 3_600.0
+_HELD_SECONDS: Final = 5.0
+"""This node may join its fleet, or lead it, at any moment."""
 
 
 class Rotating:
     """Looks after certificates from `follow` on, and rotates them while `run` runs."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, swap: Swap, tell: Tell, clocks: Clocks) -> None:
-        self._loop = loop
         self._tasks = tasks
         self._swap = swap
         self._clocks = clocks
@@ -55,7 +60,8 @@ class Rotating:
         self._calls = IssuerCalls(loop, tasks, clocks, self._knowledge, self._news, self._changed)
         self._running: set[Key] = set()
         self._listeners = Listeners()
-        self._wake = asyncio.Event()
+        self.fleet: Final = FleetRotation(loop, tasks, self._knowledge, self._listeners, self._granted)
+        self._wake = self.fleet.news
         self._moved = asyncio.Event()
         self.rotations = {"ok": 0, "failed": 0}
         """Rotations since the start, by outcome."""
@@ -136,8 +142,26 @@ class Rotating:
         """Rotate at once, and tell each step with its credential. The last step of each has `ok`.
 
         If an issuer asked to wait, its credentials wait, unless an operator `insists` or a key is
-        compromised. They are told last. Rotations continue if the caller stops listening.
+        compromised. They are told last. Rotations continue if the caller stops listening. What a
+        fleet shares is rotated by the node that leads.
         """
+        shared = [key for key in keys if self.fleet.is_shared(key)]
+        own = [key for key in keys if key not in shared]
+        async for key, step in self._rotate_here(own, reason, insists=insists):
+            yield key, step
+        parts = self._parts
+        assert parts is not None  # there are no credentials without
+        for key in shared:
+            async for step in self.fleet.rotate(parts, key, reason, insists=insists):
+                yield key, step
+
+    async def _granted(self, key: Key, reason: RenewalReason, *, insists: bool) -> AsyncIterator[RotationLine]:
+        async for _, step in self._rotate_here([key], reason, insists=insists):
+            yield step
+
+    async def _rotate_here(
+        self, keys: Sequence[Key], reason: RenewalReason, *, insists: bool
+    ) -> AsyncIterator[tuple[Key, RotationLine]]:
         with contextlib.ExitStack() as stack:
             steps = {key: stack.enter_context(self._listeners.listening(key)) for key in keys}
             for key in keys:
@@ -174,7 +198,9 @@ class Rotating:
         ]
         self._running.update(keys)  # no command marks them meanwhile
         try:
-            outcomes = await self._housekeeping.roll_back(parts, asked, self._swap, self._clocks.wall())
+            outcomes = await self._housekeeping.roll_back(
+                parts, asked, self._swap, self._clocks.wall(), partial(self.fleet.share, parts)
+            )
         finally:
             self._running.difference_update(keys)
         for key, credential, outcome in zip(keys, credentials, outcomes, strict=True):
@@ -200,13 +226,22 @@ class Rotating:
         if parts is None or self.is_resting:
             return 5.0 if self.is_resting else _NOTHING_TO_DO_SECONDS  # a rest is short
         await self._count_uses(parts)
-        if self._knowledge.suspects:
+        if self._knowledge.suspects or self.fleet.has_news():
             await self._knowledge.learn()
         now = self._clocks.now()
         if not self._calls.busy:
             await self._housekeeping.look_after(parts, now.wall, now.ticks)
-        await self.lists.look_after(parts, self._calls.busy, now.ticks)
-        self._plan = plan = self._planner.plan(self._knowledge.facts, now, frozenset(self._calls.busy), self._running)
+        fellows = self._knowledge.fellows
+        renews = fellows is None or fellows.may_issue
+        await self.lists.look_after(parts, self._calls.busy, now.ticks, renews=renews)
+        if fellows is not None:
+            await self.fleet.follow(fellows, parts, self._running)
+        facts = self._knowledge.facts
+        self._plan = plan = self._planner.plan(facts, now, frozenset(self._calls.busy), self._running)
+        held: list[Key] = []
+        if fellows is not None:
+            held = [key for key, one in plan.standings.items() if one.due.at <= now.wall and facts[key].is_held]
+            self._news.held(held, fellows.why_not, now.ticks)
         self._news.standings(plan.standings, now.ticks)
         for key, _ in plan.attempts:
             credential = self._knowledge.credentials[key]
@@ -214,7 +249,7 @@ class Rotating:
             self._running.add(key)
             self._tasks.start(self._attempt(parts, key, credential, plan.standings[key]))
         self._calls.begin(parts)
-        return plan.sleep_seconds
+        return min(plan.sleep_seconds, _HELD_SECONDS if held else plan.sleep_seconds)
 
     async def _attempt(self, parts: Parts, key: Key, credential: KnownCredential, standing: RotationStatus) -> None:
         asked = credential.asked
@@ -225,10 +260,9 @@ class Rotating:
         try:
             self._news.begun(key, reason.value)
             await self._remember(parts)
-            run = Run(self._loop, task, parts, self._swap, self._clocks.wall)
-            outcome = await run.run(lambda step: self._listeners.tell(key, step), standing.failures)
+            outcome = await self._run(parts, key, task, standing.failures)
             self._ended(key, asked, outcome)
-            if reason.needs_a_new_key_at_once:
+            if reason.needs_a_new_key_at_once or reason is RenewalReason.FLEET:
                 now = self._clocks.now()
                 await self._housekeeping.look_after(parts, now.wall, now.ticks, at_once=True)
                 self._calls.revoke_soon()
@@ -241,6 +275,27 @@ class Rotating:
         await self._remember(parts)
         await self._changed()
         self._listeners.end(key, last_word(outcome))
+
+    async def _run(self, parts: Parts, key: Key, task: Task, failures: int) -> Renewed | NotRenewed:
+        """Take what the fleet has, or ask the issuer in the name of the fleet, or alone."""
+        fellows = self._knowledge.fellows
+        issuer = task.issuer.name
+
+        def run(task: Task) -> Coroutine[Any, Any, Renewed | NotRenewed]:
+            made = Run(asyncio.get_running_loop(), task, parts, self._swap, self._clocks.wall)
+            return made.run(lambda step: self._listeners.tell(key, step), failures)
+
+        if fellows is not None and task.reason is RenewalReason.FLEET:
+            task = replace(task, edition=fellows.edition(key))
+        elif fellows is not None and self._knowledge.credentials[key].is_shared:
+            task = replace(task, sharing=fellows.sharing(key, parts))
+        elif fellows is not None:
+            async with fellows.turn(issuer, parts.loaded.config.rotation.issue_seconds) as has_turn:
+                if has_turn:
+                    return await run(task)
+            detail = f"another node of the fleet asks issuer {issuer} now"
+            return NotRenewed(RotationStep.ISSUE, FailureKind.TEMPORARY, detail, of_issuer=False)
+        return await run(task)
 
     def _is_replaced(self, key: Key, asked: IssuedCredential, leaf: x509.Certificate) -> None:
         now = self._clocks.now()

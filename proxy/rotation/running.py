@@ -10,9 +10,9 @@ from typing import Final, TypeVar
 
 from cryptography import x509
 
-from certs.issuing.issuer import FailureKind, IssueFailed
+from certs.issuing.issuer import FailureKind, IssueFailed, NotShared
 from certs.keys.home import HomeFailed
-from certs.rotation.attempt import Attempt, RotationStep, Task, resumed
+from certs.rotation.attempt import Attempt, RotationStep, Task, resumed, taken
 from certs.rotation.checks import ChainUnusable, read_chain_pem
 from certs.rotation.parts import Clock, Parts
 from certs.rotation.revoking import revoke_compromised
@@ -76,16 +76,30 @@ class Run:
     async def run(self, progress: Progress, failures: int) -> Renewed | NotRenewed:
         """Go through the steps. `failures` counts failed runs of this credential in a row."""
         try:
-            version = await self._step(
-                RotationStep.STORE, LOCAL_SECONDS, lambda: resumed(self._task, self._parts.homes, self._now())
-            )
+            version = await self._kept_version(progress)
             if version is None:
                 version = await self._new_version(progress)
-            else:
-                progress({"step": RotationStep.STORE.value, "version": version.number, "resumed": True})
             return await self._swap(version, progress, failures)
         except _StepFailed as error:
             return error.failure
+
+    async def _kept_version(self, progress: Progress) -> StoredVersion | None:
+        """One that needs no issuer: from the fleet, or of a process that ended."""
+        task = self._task
+        homes = self._parts.homes
+        edition = task.edition
+        if edition is not None:
+            found = await self._step(
+                RotationStep.CHECK, LOCAL_SECONDS, lambda: taken(task, edition, homes, self._now())
+            )
+            progress({"step": RotationStep.STORE.value, "version": found.number})
+            return found
+        if task.sharing is not None:
+            return None  # what this node had begun is with the fleet
+        version = await self._step(RotationStep.STORE, LOCAL_SECONDS, lambda: resumed(task, homes, self._now()))
+        if version is not None:
+            progress({"step": RotationStep.STORE.value, "version": version.number, "resumed": True})
+        return version
 
     async def _new_version(self, progress: Progress) -> StoredVersion:
         attempt = Attempt(self._task, self._parts.homes, self._now)
@@ -111,23 +125,31 @@ class Run:
             LOCAL_SECONDS,
             lambda: served_version(task.shelf, version, parts.homes, parts.store.directory),
         )
-        is_compromised = task.reason.needs_a_new_key_at_once
+        is_compromised = await self._step(RotationStep.SWAP, LOCAL_SECONDS, self._is_compromised)
         retired = retirement(self._now(), self._grace, task.reason.value, is_compromised=is_compromised)
         try:
             await self._swap_in(files, lambda: task.shelf.serve(version.number, retired))
         except (ConfigError, OSError, ShelfDamaged) as error:
             # Keep the version, so that the issuer need not be asked again. Drop it if the swap
             # failed too often: the version may be unusable.
-            if failures >= _SWAPS_BEFORE_GIVING_UP:
+            if failures >= _SWAPS_BEFORE_GIVING_UP and task.edition is None:
                 await self._undone(lambda: task.shelf.drop(version.number, parts.homes))
             raise _StepFailed(
                 NotRenewed(RotationStep.SWAP, FailureKind.TEMPORARY, str(error), of_issuer=False)
             ) from None
         leaf = read_chain_pem(version.chain_path.read_bytes())[0]
         progress({"step": RotationStep.SWAP.value, "version": version.number, **leaf_facts(leaf)})
-        if is_compromised:
+        if is_compromised and task.edition is None:
             await self._revoked(progress)
         return Renewed(version.number, leaf)
+
+    def _is_compromised(self) -> bool:
+        """Whether the key that serves until now must never serve again."""
+        task = self._task
+        if task.edition is None:
+            return task.reason.needs_a_new_key_at_once
+        current = task.shelf.current()
+        return current is not None and 0 < current.intent.edition < task.edition.sound_from
 
     async def _revoked(self, progress: Progress) -> None:
         """Revoke the previous certificate. If this fails, `Rotating` tries again."""
@@ -157,11 +179,13 @@ class Run:
             detail = f"it took longer than {seconds:g} s"
             failure = NotRenewed(step, FailureKind.TEMPORARY, detail, of_issuer=step is RotationStep.ISSUE)
         except IssueFailed as error:
-            failure = NotRenewed(step, error.kind, error.detail, of_issuer=True, retry_after=error.retry_after)
+            failure = NotRenewed(
+                step, error.kind, error.detail, of_issuer=self._task.edition is None, retry_after=error.retry_after
+            )
         except ChainUnusable as error:
             # The issuer would send the same again. So ask again seldom, and alarm.
             failure = NotRenewed(step, FailureKind.PERMANENT, str(error), of_issuer=False)
-        except (HomeFailed, ShelfDamaged, OSError) as error:
+        except (HomeFailed, NotShared, ShelfDamaged, OSError) as error:
             failure = NotRenewed(step, FailureKind.TEMPORARY, str(error), of_issuer=False)
         raise _StepFailed(failure)
 

@@ -73,6 +73,12 @@ class Challenges:
         self._tokens.pop(token, None)
         await self._tell()
 
+    async def follow(self, challenges: Sequence[TlsChallenge], tokens: Mapping[str, str]) -> None:
+        """Wait until every worker shows exactly these challenges: those of the fleet."""
+        self._pending = {one.name: one for one in challenges}
+        self._tokens = dict(tokens)
+        await self._tell()
+
     async def show_lists(self, lists: Mapping[str, bytes]) -> None:
         """Wait until every worker shows exactly these revocation lists."""
         if lists != self._lists:

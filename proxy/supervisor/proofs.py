@@ -29,7 +29,7 @@ class Proofs:
         self._tell = tell
         self.challenges: Final = Challenges(workforce)
         solver = ListenerSolver(loop, self.challenges, _SHOWN_WITHIN_SECONDS)
-        self.showing: Final = Showing(solver, self._told)
+        self.showing = Showing(solver, self._told)
         """Shows proofs for issuers, which work in other threads."""
 
     def _told(self, line: str) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -108,8 +109,10 @@ class Supervisor:
         self.alerting: Final = self._alerting_of()
         sealing = SealingRenewal(loop, self.changeover.changing, safe, self.served, tell, now_in_utc)
         secrets = (self.tickets.run, unsealing.run, payload.run, sealing.run)
-        shared = () if membership is None else (membership.run,)
-        self._background: Final = (*secrets, *shared, self.fetched.run, self.watch.run, self.alerting.run)
+        # the first round of rotations needs the fleet, if there is one
+        early = () if membership is None else (membership.run,)
+        self._background: Final = early, (*secrets, self.fetched.run, self.watch.run, self.alerting.run)
+        """What runs from the start on, and what runs while this process serves."""
         self.upgrading: Final = Upgrading(
             loop,
             self._tasks,
@@ -140,6 +143,9 @@ class Supervisor:
         # imported here: most proxies have no fleet
         from proxy.supervisor.control.fleet_control import SupervisorFleet
         from proxy.supervisor.membership.configured import member_of
+        from proxy.supervisor.membership.kinds.access import FleetAccess
+        from proxy.supervisor.membership.kinds.certificates import FleetAccounts, SharedCertificates
+        from proxy.supervisor.membership.kinds.challenges import FleetChallenges
         from proxy.supervisor.membership.kinds.orders import Orders
         from proxy.supervisor.membership.kinds.tickets import Tickets
         from proxy.supervisor.membership.shared_parts import shared_parts
@@ -149,7 +155,16 @@ class Supervisor:
         reload = self.changeover.reload
         parts = shared_parts(loaded, lambda: self.served.edition.content, reload, tickets, tell, wall_clock)
         orders = Orders(self.crew.follow_fleet)
-        member = member_of(loaded, vault, [*parts.all, orders], tell, wall_clock)
+        access = FleetAccess(self._loop, lambda: member)
+        accounts = FleetAccounts(access)
+        certificates = SharedCertificates(access, tell)
+        challenges = FleetChallenges(self._loop, self.crew.proofs.challenges.follow, lambda: parts.nodes.alive)
+        certificates.heard = self.rotating.fleet.heard
+        self.rotating.fleet.join(certificates)
+        proofs = self.crew.proofs
+        proofs.showing = replace(proofs.showing, solver=challenges, accounts=accounts)
+        kinds = (*parts.all, orders, *certificates.kinds, *accounts.kinds, *challenges.kinds)
+        member = member_of(loaded, vault, kinds, tell, wall_clock)
         return SupervisorFleet(member, parts, orders, safe.trail.operation)
 
     def _changeover_of(self, safe: Safe) -> Changeover:
@@ -164,10 +179,10 @@ class Supervisor:
             self.alerting.follow(AlertSettings.of(edition.loaded))
             vault = safe.vault(edition.loaded)
             told = safe.trail.operation
-            showing = self.crew.proofs.showing
             # in a thread: the first issuer of type "acme" loads the client of a CA
             parts = await in_thread(
-                loop, lambda: parts_of(edition.loaded, CLOCKS.wall, showing=showing, vault=vault, told=told)
+                loop,
+                lambda: parts_of(edition.loaded, CLOCKS.wall, showing=self.crew.proofs.showing, vault=vault, told=told),
             )
             await self.rotating.follow(parts)
 
@@ -280,6 +295,9 @@ class Supervisor:
         ended all workers.
         """
         await self.changeover.start(takeover)
+        early, _ = self._background
+        for work in early:
+            self._tasks.keep_running(work, _PAUSE_SECONDS)
         self._tasks.keep_running(self.rotating.run, _PAUSE_SECONDS)
         await self.rotating.first_round(_FIRST_ROUND_SECONDS)
         self.phase = None
@@ -304,7 +322,8 @@ class Supervisor:
         self.stopping.listen(self._loop)
         self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.changeover.reload_by("SIGHUP")))
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._log.reopen()))
-        for work in (*self._background, self.crew.adopting.run):
+        _, late = self._background
+        for work in (*late, self.crew.adopting.run):
             self._tasks.keep_running(work, _PAUSE_SECONDS)
         self._tasks.start(self.crew.auditing.run(self.served.edition.loaded.config.audit.totals_seconds))
         if watchdog_seconds is not None:

@@ -39,8 +39,8 @@ class PublishedLists:
         port."""
         self.facts: Sequence[RevocationFacts] = ()
 
-    async def look_after(self, parts: Parts, busy: Container[str], ticks: float) -> None:
-        """Renew what is due, and show what has changed.
+    async def look_after(self, parts: Parts, busy: Container[str], ticks: float, *, renews: bool = True) -> None:
+        """Renew what is due, unless another node does (`renews`), and show what has changed.
 
         Issuers that are `busy` with another call are left for the next look. `ticks` is the
         monotonic clock.
@@ -50,21 +50,21 @@ class PublishedLists:
         self._known = {one.name: before.get(one.name, _Known()) for one in authorities}
         for one in authorities:
             if one.name not in busy:
-                await self._look_after(one, self._known[one.name], ticks)
+                await self._look_after(one, self._known[one.name], ticks, renews=renews)
         # without an address in certificates no client asks for a list
         named = {one.name for one in authorities if one.settings.crl_url is not None}
         self.facts = [fact for name, one in self._known.items() if name in named for fact in _facts(name, one)]
         shown = [_shown(one.settings.crl_url, self._known[one.name].lists) for one in authorities]
         await self.show({place: der for one in shown for place, der in one})
 
-    async def _look_after(self, authority: InternalAuthority, known: "_Known", ticks: float) -> None:
+    async def _look_after(self, authority: InternalAuthority, known: "_Known", ticks: float, *, renews: bool) -> None:
         fault = None
         try:
             async with asyncio.timeout(self._seconds):
                 stamp = await in_thread(self._loop, lambda: authority.lists_stamp)
                 if stamp == known.stamp and ticks < known.again_at:
                     return  # the same as at the last look, which was a moment ago
-                if await in_thread(self._loop, authority.renew_lists):
+                if renews and await in_thread(self._loop, authority.renew_lists):
                     self._tell(ListsPublished(authority.name))
         except (IssueFailed, TimeoutError) as error:
             fault = str(error) or f"it took longer than {self._seconds:g} s"

@@ -166,6 +166,26 @@ class RotationMemoryLost(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AuthorityNotShared(Event):
+    """An internal CA could not be exchanged with the fleet. The node serves as before, and tries
+    again. Written once for each reason.
+
+    Check the state directory, and the sealing key.
+    """
+
+    event = "authority_not_shared"
+    level = Level.WARNING
+
+    issuer: str
+    """Issuer."""
+    detail: str
+    """Reason."""
+
+    def sentence(self) -> str:
+        return f"issuer {self.issuer} could not be exchanged with the fleet: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
 class KeysCleaned(Event):
     """Keys in the state directory were destroyed or retired, an interrupted rotation was undone, or
     that failed.

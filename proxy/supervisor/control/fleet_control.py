@@ -25,8 +25,8 @@ from proxy.supervisor.membership.joining import NotJoined
 from proxy.supervisor.membership.kinds.fleet_reload import OfferedAlready
 from proxy.supervisor.membership.kinds.orders import Orders
 from proxy.supervisor.membership.member import ClockDiffers, Member, StoreRestored
-from proxy.supervisor.membership.places import MEMBERS, nodes_of
-from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway
+from proxy.supervisor.membership.places import MEMBERS, leader_of, nodes_of
+from proxy.supervisor.membership.shared import Conflict, SharedAway
 from proxy.supervisor.membership.shared_kind import NotAMember
 from proxy.supervisor.membership.shared_parts import SharedParts
 from proxy.supervisor.membership.values import ValueUnusable
@@ -66,7 +66,7 @@ class SupervisorFleet:
             fault=member.fault,
             kind=_KINDS_OF_FAULT.get(type(member.trouble), FleetFault.STORE),
             planned={} if plan is None else {"session ticket keys": plan.until},
-            leader=self._leader,
+            leader=leader_of(member.entries),
             is_leading=member.is_leading,
             members=len(nodes_of(MEMBERS, member.entries)),
             alive=len(nodes.alive),
@@ -78,15 +78,10 @@ class SupervisorFleet:
         )
 
     @property
-    def _leader(self) -> str | None:
-        stored = self._member.entries.get(LEADER)
-        return next(iter(nodes_of("", [] if stored is None else [stored.value.decode(errors="replace")])), None)
-
-    @property
     def _reference(self) -> str | None:
         """The configuration that the others are compared with: that of the leader."""
         facts = self._parts.nodes.facts
-        found = facts.get(self._leader or self._member.name) or facts.get(self._member.name)
+        found = facts.get(leader_of(self._member.entries) or self._member.name) or facts.get(self._member.name)
         return None if found is None else found.configuration
 
     async def listed(self) -> FleetDocument:
@@ -98,7 +93,7 @@ class SupervisorFleet:
             "node": member.name,
             "key": state.private.public.id,
             "epoch": None if state.key is None else state.key.epoch,
-            "leader": self._leader,
+            "leader": leader_of(member.entries),
             "is_leading": member.is_leading,
             "revision": member.revision,
             "fault": member.fault,
@@ -125,17 +120,22 @@ class SupervisorFleet:
     async def give_lead(self, to: str | None) -> FleetLeadDocument:
         member = self._joinable()
         if to is None and not member.is_leading:
-            raise CommandRefused(409, f"{member.name} does not lead, {self._leader or 'no node'} does")
+            raise CommandRefused(409, f"{member.name} does not lead, {leader_of(member.entries) or 'no node'} does")
         if to is not None and to not in self._parts.nodes.alive:
             raise CommandRefused(409, f"no member {to} is alive: look at plexigate fleet status")
         if to is None and self._parts.nodes.alive <= {member.name}:
             raise CommandRefused(409, "no other node is alive that could lead")
         await _translated(self._parts.lead.give(member, to))
+
+        def another_leads() -> bool:
+            leader = leader_of(member.entries)
+            return leader == to if to else leader not in {None, member.name}
+
         with suppress(TimeoutError):
             async with asyncio.timeout(_LEAD_SECONDS):
-                while not (self._leader == to if to else self._leader not in {None, member.name}):  # noqa: ASYNC110
+                while not another_leads():  # noqa: ASYNC110 - a moment, for an operator
                     await asyncio.sleep(_LOOK_SECONDS)
-        return {"node": member.name, "leader": self._leader}
+        return {"node": member.name, "leader": leader_of(member.entries)}
 
     async def reload(self) -> FleetReloadDocument:
         member = self._joinable()

@@ -1,10 +1,11 @@
 """The names of what a fleet has in its store, and what is stored under them. Pure."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypedDict
 
 from config.values.kinds import NAME
+from proxy.supervisor.membership.shared import LEADER, Stored
 
 EPOCHS: Final = "epochs/"
 FOUNDED: Final = "epochs/1"
@@ -39,6 +40,12 @@ def nodes_of(prefix: str, names: Iterable[str]) -> list[str]:
     """
     found = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
     return [node for node in found if re.fullmatch(NAME, node)]
+
+
+def leader_of(entries: Mapping[str, Stored]) -> str | None:
+    """The node that leads, by what the store has."""
+    stored = entries.get(LEADER)
+    return next(iter(nodes_of("", [] if stored is None else [stored.value.decode(errors="replace")])), None)
 
 
 class MemberRow(TypedDict):

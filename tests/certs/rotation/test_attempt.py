@@ -14,6 +14,7 @@ from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from certs.rotation.sharing import SharedEdition, SharedKey
 from certs.storage.disk import Disk
+from certs.storage.intent import Intent
 from certs.storage.shelf import StoredVersion, retirement
 from config.tables.rotation import KeySpec
 from tests.certs.authority import DAY
@@ -224,12 +225,12 @@ class Fleet:
     def keep(self, _directory: str, _address: str) -> None:
         raise AssertionError
 
-    def publish(self, key: SharedKey, chain_pem: bytes) -> int:
+    def publish(self, key: SharedKey, chain_pem: bytes) -> Intent:
         if self.fault is not None:
             raise NotShared(self.fault)
         self.published.append((key, chain_pem))
         self.log.append("publish")
-        return len(self.published) + 6
+        return replace(key.intent, edition=len(self.published) + 6, epoch=2)
 
     def end(self) -> None:
         self.log.append("end")
@@ -260,7 +261,7 @@ def test_a_fleet_has_the_key_before_it_is_certified_and_the_chain_before_it_is_s
     assert version.intent.edition == 0
     stored = scene.shelf().version(version.number)
     assert stored is not None
-    assert stored.intent.edition == 7
+    assert (stored.intent.edition, stored.intent.epoch) == (7, 2)
 
 
 def test_the_next_leader_goes_on_with_the_key_that_the_last_one_made(tmp_path: Path) -> None:

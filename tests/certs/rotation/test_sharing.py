@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from certs.rotation.sharing import SharedEdition, SharedKey
 from certs.storage.intent import Intent
 
-INTENT = Intent("ec-p256@file", "internal", ("a.test", "b.test"), "why", datetime(2026, 1, 2, tzinfo=UTC), 4)
+INTENT = Intent("ec-p256@file", "internal", ("a.test", "b.test"), "why", datetime(2026, 1, 2, tzinfo=UTC), 4, 2)
 
 
 def test_a_key_is_read_as_it_was_written_and_is_not_shown() -> None:

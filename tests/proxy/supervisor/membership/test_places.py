@@ -3,7 +3,7 @@
 import itertools
 
 from proxy.supervisor.membership import places
-from proxy.supervisor.membership.shared import LEADER
+from proxy.supervisor.membership.shared import LEADER, Stored
 
 
 def test_no_name_begins_as_another_one() -> None:
@@ -15,3 +15,9 @@ def test_what_could_not_be_a_node_is_never_shown() -> None:
     names = ["members/edge-1", "members/", "members/\x1b[2J", "members/a/b", "requests/edge-2", "members/edge.2", "x"]
     assert places.nodes_of(places.MEMBERS, names) == ["edge-1", "edge.2"]
     assert places.nodes_of("", ["edge-1", "[red]"]) == ["edge-1"]
+
+
+def test_a_leader_is_named_as_the_store_has_it_unless_it_is_no_node() -> None:
+    assert places.leader_of({}) is None
+    assert places.leader_of({LEADER: Stored(b"edge-1", 7)}) == "edge-1"
+    assert places.leader_of({LEADER: Stored(b"\x1b[2J\xff", 7)}) is None

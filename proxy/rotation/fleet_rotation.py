@@ -1,0 +1,144 @@
+"""The rotation's exchange with the fleet of this node: offers, and what operators ask for."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Collection
+from typing import Final, Protocol
+
+from certs.issuing.issuer import NotShared
+from certs.keys.home import HomeFailed
+from certs.rotation.attempt import offer
+from certs.rotation.due import RenewalReason
+from certs.rotation.parts import Parts
+from certs.rotation.planning import Key
+from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
+from proxy.api.certificates import RotationLine
+from proxy.net.in_thread import in_thread
+from proxy.net.tasks import Tasks
+from proxy.rotation.fellows import Answer, Fellows, Wish
+from proxy.rotation.knowledge import Knowledge
+from proxy.rotation.running import LOCAL_SECONDS
+from proxy.rotation.steps import GONE, Listeners
+
+
+class RotateHere(Protocol):
+    """Rotates one credential on this node, and tells the steps."""
+
+    def __call__(self, key: Key, reason: RenewalReason, *, insists: bool) -> AsyncIterator[RotationLine]: ...
+
+
+class FleetRotation:
+    """Does nothing by itself on a node that is alone."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        knowledge: Knowledge,
+        listeners: Listeners,
+        rotate_here: RotateHere,
+    ) -> None:
+        self._loop = loop
+        self._tasks = tasks
+        self._knowledge = knowledge
+        self._listeners = listeners
+        self._rotate_here = rotate_here
+        self._granting: set[str] = set()
+        self._has_news = False
+        self.news: Final = asyncio.Event()
+        """Set when the fleet has changed."""
+
+    def join(self, fellows: Fellows) -> None:
+        """This node has a fleet. To be called before the first configuration is followed."""
+        self._knowledge.fellows = fellows
+
+    def heard(self) -> None:
+        """The fleet, or what this node has of it, has changed."""
+        self._has_news = True
+        self.news.set()
+
+    def has_news(self) -> bool:
+        """Whether something has changed since the last question."""
+        found, self._has_news = self._has_news, False
+        return found
+
+    def is_shared(self, key: Key) -> bool:
+        """Whether the node that leads rotates a credential for all."""
+        return self._knowledge.credentials[key].is_shared
+
+    async def rotate(
+        self, parts: Parts, key: Key, reason: RenewalReason, *, insists: bool
+    ) -> AsyncIterator[RotationLine]:
+        """Have the leader rotate, until this node serves by what comes out of it."""
+        fellows = self._knowledge.fellows
+        assert fellows is not None  # of a shared credential
+        before = fellows.edition(key)
+        wish = Wish(secrets.token_hex(8), key, reason, insists)
+        seconds = 2 * parts.loaded.config.rotation.issue_seconds
+        asking = self._tasks.start_to_cancel(self._ask(fellows, wish, seconds))
+        is_over = False
+        try:
+            while not is_over:
+                with self._listeners.listening(key) as steps:
+                    async for step in steps:
+                        # else the end of a rotation before this one
+                        is_over = not step.get("ok") or fellows.edition(key) != before
+                        if is_over:
+                            yield step
+        finally:
+            asking.cancel()
+
+    async def _ask(self, fellows: Fellows, wish: Wish, seconds: float) -> None:
+        try:
+            answer = await fellows.wish(wish, seconds)
+        except NotShared as error:
+            answer = Answer(is_fulfilled=False, detail=str(error))
+        if not answer.is_fulfilled:
+            self._listeners.end(wish.key, {"ok": False, "detail": answer.detail})
+
+    async def follow(self, fellows: Fellows, parts: Parts, running: Collection[Key]) -> None:
+        """Exchange what needs no issuer, except for credentials that are `running`."""
+        if await fellows.share_authorities(parts):
+            self.heard()
+        if not fellows.may_issue:
+            return
+        for key, one in self._knowledge.credentials.items():
+            version = one.serving.version
+            if not one.is_shared or version is None or key in running or one.serving.imposed is not None:
+                continue
+            edition = fellows.edition(key)
+            if edition is None or edition.number < version.intent.edition:
+                await self._offer(parts, one.shelf, version)
+        for wish in fellows.wishes:
+            if wish.id not in self._granting:
+                self._granting.add(wish.id)
+                self._tasks.start(self._grant(fellows, wish))
+
+    async def _offer(self, parts: Parts, shelf: Shelf, version: StoredVersion) -> None:
+        """Let the fleet have what this node serves by: it founds it, or the store has lost it."""
+        failures = (HomeFailed, NotShared, OSError, ShelfDamaged, TimeoutError)
+        with contextlib.suppress(*failures):  # the next turn tries again
+            async with asyncio.timeout(LOCAL_SECONDS):
+                await in_thread(self._loop, lambda: self.share(parts, shelf, version))
+            self.heard()
+
+    def share(self, parts: Parts, shelf: Shelf, version: StoredVersion) -> None:
+        """Let the fleet serve by a version, if there is one. Blocks. Raises as `offer`."""
+        key = shelf.identity, shelf.slot
+        fellows = self._knowledge.fellows
+        if fellows is not None and self.is_shared(key):
+            offer(shelf, version, parts.homes, fellows.sharing(key, parts))
+
+    async def _grant(self, fellows: Fellows, wish: Wish) -> None:
+        """Rotate what an operator has asked for on some node. The new edition is the answer."""
+        last: RotationLine = GONE
+        try:
+            if wish.key in self._knowledge.credentials:
+                async for step in self._rotate_here(wish.key, wish.reason, insists=wish.insists):
+                    last = step if "ok" in step else last
+            if not last["ok"]:
+                with contextlib.suppress(NotShared):  # the next leader tries it
+                    await fellows.answer(wish, Answer(is_fulfilled=False, detail=last["detail"]))
+        finally:
+            self._granting.discard(wish.id)

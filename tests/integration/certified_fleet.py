@@ -1,0 +1,269 @@
+"""Two proxies of a fleet whose certificate comes from pebble, or from an internal CA, and one address in front of both."""
+
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from typer.testing import CliRunner
+
+from certs.sealing.key_file import create_key
+from proxy.admin.client import UnixAdminClient
+from proxy.commands.cli import app
+from proxy.supervisor.membership.shared import LEASE_SECONDS
+from tests import pebble as pebbles
+from tests.certificates import Authority
+from tests.configurations import MINIMAL_REST, listener
+from tests.etcd import Etcd
+from tests.integration.rotation import AcmeScene
+from tests.pebble import Pebble
+from tests.ports import lasting_port
+from tests.programs import Program, plexigate
+from tests.waiting import until_found
+
+INTERNAL = '[issuer.ca]\ntype = "internal"\n'
+
+
+class Front:
+    """One port that leads to the first of several others that answers, as a balancer does."""
+
+    def __init__(self, *behind: int) -> None:
+        self.behind = behind
+        self._socket = socket.create_server(("127.0.0.1", lasting_port()))
+        self.port: int = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._socket.accept()
+                threading.Thread(target=self._relay, args=(client,), daemon=True).start()
+
+    def _relay(self, client: socket.socket) -> None:
+        with client:
+            for port in self.behind:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as server:
+                    back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+                    back.start()
+                    _pump(client, server)
+                    back.join()
+                    return
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _pump(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while content := one.recv(65_536):
+            other.sendall(content)
+        other.shutdown(socket.SHUT_WR)
+
+
+@dataclass
+class FleetNode:
+    """A proxy, which may be killed and started again."""
+
+    name: str
+    configuration: Path
+    port: int
+    running: Program[dict[str, list[str]]] | None = None
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def socket(self) -> Path:
+        return self.configuration.parent / self.name / "admin.sock"
+
+    def start(self) -> None:
+        self.running = self.stack.enter_context(plexigate(self.configuration))
+
+    def kill(self) -> None:
+        """As a power cut does."""
+        assert self.running is not None
+        os.kill(self.running.pid, signal.SIGKILL)
+        self.running = None
+        self.stack.close()
+
+    def command(self, *words: str, given: str | None = None) -> Any:
+        done = CliRunner().invoke(app, ["fleet", *words, "--json", "--socket", str(self.socket)], input=given)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.output)
+
+    @property
+    def status(self) -> Any:
+        return UnixAdminClient(self.socket).get("/fleet")[1]
+
+    def rotate(self, **query: str) -> list[dict[str, Any]]:
+        return list(UnixAdminClient(self.socket).steps("/certificates/chat/rotate", query))
+
+    def served(self, root: str) -> str:
+        """The serial number that a client gets, verified; empty without a handshake."""
+        context = ssl.create_default_context(cadata=root)
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", self.port), 5) as plain,
+                context.wrap_socket(plain, server_hostname="chat.test") as tls,
+            ):
+                found = tls.getpeercert()
+        except OSError:
+            return ""
+        assert found is not None
+        return str(found["serialNumber"])
+
+    @property
+    def key(self) -> bytes:
+        """The private key that it serves by."""
+        shelf = self.configuration.parent / self.name / "certificates/credentials/chat/ec"
+        number = json.loads((shelf / "ledger.json").read_bytes())["current"]
+        return (shelf / f"v{number:06}" / "key").read_bytes()
+
+
+@dataclass
+class CertifiedFleet:
+    nodes: tuple[FleetNode, FleetNode]
+    etcd: Etcd
+    root: Callable[[], str]
+    pebble: list[str]
+    """What it prints."""
+
+    @property
+    def orders(self) -> int:
+        """How many orders pebble has got."""
+        return sum("Added order" in line for line in self.pebble)
+
+    @property
+    def leader(self) -> FleetNode:
+        return until_found(lambda: next((one for one in self.nodes if one.running and one.status["is_leading"]), None))  # type: ignore[return-value]
+
+    def other(self, node: FleetNode) -> FleetNode:
+        return next(one for one in self.nodes if one is not node)
+
+    def versions(self, prefix: str) -> dict[str, int]:
+        """How often each name was written since it is there."""
+        return self.etcd.versions(f"/plexigate/{prefix}")
+
+    def agrees(self, seconds: float = 30.0) -> str:
+        """Wait until both serve by the same certificate and key; its serial number."""
+        one, two = self.nodes
+        root = self.root()
+
+        def same() -> str:
+            first = one.served(root)
+            return first if first and first == two.served(root) else ""
+
+        serial = until_found(same, seconds)
+        assert one.key == two.key
+        return serial
+
+
+@contextmanager
+def certified_fleet(directory: Path, challenge: str | None = "http-01") -> Iterator[CertifiedFleet]:
+    """Run both, joined; `challenge` None: an internal CA."""
+    with ExitStack() as stack:
+        authority = Authority(directory, "etcd authority")
+        etcd = Etcd(directory, authority.issue("etcd"), authority.path)
+        ports = {name: (lasting_port(), lasting_port()) for name in ("edge-1", "edge-2")}
+        output: list[str] = []
+        issuer = INTERNAL
+        if challenge is not None:
+            names = stack.enter_context(pebbles.names())
+            # the node that does not lead answers first
+            plain = Front(*(ports[name][1] for name in ("edge-2", "edge-1")))
+            tls = Front(*(ports[name][0] for name in ("edge-2", "edge-1")))
+            stack.callback(plain.close)
+            stack.callback(tls.close)
+            pebble = Pebble(directory, names.dns, plain.port, tls.port)
+            settings = AcmeScene.by_pebble(pebble, directory, challenge, 0, 0)["acme"]
+            lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+            issuer = f'[issuer.ca]\ntype = "acme"\n{lines}'
+            output = stack.enter_context(pebble.up())
+            (directory / "root.pem").write_bytes(pebble.root)
+        stack.enter_context(etcd.running())
+        nodes = []
+        for name, (port, http_port) in ports.items():
+            (directory / name).mkdir()
+            create_key(directory / name / "sealing.key")
+            client = authority.issue(name)
+            path = directory / f"{name}.toml"
+            path.write_text(
+                f'workers = 1\n[admin]\nsocket = "{directory}/{name}/admin.sock"\n'
+                + listener("public", bind=f"127.0.0.1:{port}", pq="require")
+                + '[identity.chat]\nnames = ["chat.test"]\n[[identity.chat.credential]]\n'
+                + f'key = "ec-p256@file"\nissuer = "ca"\n{issuer}'
+                + f'[plain]\nbind = "127.0.0.1:{http_port}"\n[rotation]\nstate = "{name}/certificates"\n'
+                + f'[sealing]\nkey = "{directory}/{name}/sealing.key"\ndirectory = "{directory}/{name}/state"\n'
+                + f'[fleet]\netcd = "{etcd.url}"\nname = "{name}"\nca = "{authority.path}"\n'
+                + f'certificate = "{client.certificate}"\nkey = "{client.key}"\n{MINIMAL_REST}'
+            )
+            nodes.append(FleetNode(name, path, port))
+            stack.callback(nodes[-1].stack.close)
+        one, two = nodes
+        fleet = CertifiedFleet((one, two), etcd, lambda: _root(directory, one), output)
+        one.start()
+        until_found(lambda: one.status["is_leading"])
+        two.start()
+        token = one.command("invite")["token"]
+        two.command("join", given=token + "\n")
+        until_found(lambda: one.status["requests"])
+        one.command("approve", "edge-2")
+        yield fleet
+
+
+def _root(directory: Path, node: FleetNode) -> str:
+    external = directory / "root.pem"
+    if external.exists():
+        return external.read_text(encoding="ascii")
+    (path,) = (directory / node.name / "certificates/issuers/ca/root").glob("v*/chain.pem")
+    return path.read_text(encoding="ascii")
+
+
+STEPS: dict[str, Callable[[CertifiedFleet], bool]] = {
+    "its key is made": lambda fleet: bool(fleet.versions("rotations/")),
+    "its order is placed": lambda fleet: 2 in fleet.versions("rotations/").values(),
+    "a challenge is shared": lambda fleet: bool(fleet.versions("challenges/")),
+    "the CA is told": lambda fleet: _has(fleet, r"POST /chalZ/"),
+    "its request is handed in": lambda fleet: _has(fleet, r"POST /finalize-order/"),
+    "it is shared": lambda fleet: not fleet.versions("rotations/"),
+}
+"""When to kill the leader."""
+
+
+def _has(fleet: CertifiedFleet, pattern: str) -> bool:
+    return any(re.search(pattern, line) for line in fleet.pebble)
+
+
+def killed_at(fleet: CertifiedFleet, step: str) -> None:
+    """Rotate, kill the leader at a step, and see what the next one makes of it: one order, one key, within 5 s."""
+    before = fleet.agrees()
+    leader = fleet.leader
+    heir = fleet.other(leader)
+    orders = fleet.orders
+    del fleet.pebble[:]
+    asking = threading.Thread(target=_ask, args=(heir,), daemon=True)
+    asking.start()
+    until_found(lambda: STEPS[step](fleet) or (step == "it is shared" and heir.served(fleet.root()) != before))
+    leader.kill()
+    began = time.monotonic()
+    until_found(lambda: heir.status["is_leading"], LEASE_SECONDS + 5)
+    assert time.monotonic() - began < LEASE_SECONDS + 2, step
+    asking.join(30)
+    leader.start()
+    assert fleet.agrees() != before, step
+    until_found(lambda: not fleet.versions("rotations/"))
+    if fleet.pebble:
+        assert fleet.orders == 1, (step, fleet.orders, orders, fleet.pebble)
+
+
+def _ask(node: FleetNode) -> None:
+    with suppress(requests.RequestException, OSError):
+        node.rotate()

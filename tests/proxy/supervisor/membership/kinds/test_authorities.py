@@ -1,0 +1,43 @@
+"""Internal CAs between nodes: `test_certificates` tries them with rotations; here is what goes wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.supervisor.membership.kinds.rows import AuthorityRow
+from tests.proxy.supervisor.membership.kinds.certified import Certified
+from tests.proxy.supervisor.membership.nodes import World
+from tests.waiting import until_seen
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def test_an_internal_ca_that_cannot_be_exchanged_is_told_once(world: World) -> None:
+    node = Certified(world, "one")
+    async with node.running():
+        await node.serves()
+        await until_seen(lambda: "authorities/internal" in world.store.entries)
+        authorities = node.certificates._authorities
+        authorities._entries.values["internal"] = AuthorityRow({"root": 7}, 1)
+        for _ in range(2):
+            assert not await node.certificates.share_authorities(node.parts)
+    (event,) = node.scene.owner.told("authority_not_shared")
+    assert event["detail"] == "the store has what this Plexigate cannot read"
+
+
+async def test_after_an_expulsion_the_intermediate_is_replaced(world: World) -> None:
+    node = Certified(world, "one")
+    async with node.running():
+        await node.serves()
+        entries = node.certificates._authorities._entries
+        await until_seen(lambda: "internal" in entries.values)
+        row = entries.values["internal"]
+        before = AuthorityRow(row.copy, 0)  # as in the epoch after
+        entries.values["internal"] = node.certificates._authorities._synced["internal"] = before
+        assert (await node.rotate())[-1]["ok"]
+        await until_seen(lambda: entries.values["internal"].distrusted_until == 1)
+        assert (await node.rotate())[-1]["ok"]
+        await until_seen(lambda: len(entries.values["internal"].copy["intermediate"]["versions"]) == 2)
