@@ -25,6 +25,7 @@ from proxy.processes.messages.questions import (
     LogSettings,
     ShowChallenges,
     ShowMaintenance,
+    ShowShares,
     ToldToken,
 )
 from proxy.processes.messages.version import VERSION
@@ -101,7 +102,9 @@ class FleetParent:
 
     def known(self) -> KnownBeside:
         """What the parent of a proxy tells."""
-        return KnownBeside(self.verdicts.all, self.challenges(), tuple(self.tokens.refused), ShowMaintenance(()))
+        return KnownBeside(
+            self.verdicts.all, self.challenges(), tuple(self.tokens.refused), ShowMaintenance(()), ShowShares({})
+        )
 
     def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:
         """Let it log to the test's file."""

@@ -21,6 +21,7 @@ from config.schema import (
     IssuedCredentialConfig,
     LimitsConfig,
     PqPolicy,
+    RatePer,
 )
 from config.tables.operations.log import log_problems
 from config.tables.plain import plain_problems
@@ -69,6 +70,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.issued_credentials(),
         *checks.fetched_state(),
         *checks.fleet(),
+        *checks.fleet_limits(),
         *replica_problems(config, file, checks.omissions),
         *checks.issuers(),
         *acme_problems(config, file, checks.omissions),
@@ -189,6 +191,21 @@ class _CrossChecks(Checks):
             yield self.error(place, found, "a directory that keeps the lists")
         if self.config.ct.watch:
             yield self.error(("ct", "watch"), found, "a directory that keeps how far each log was read")
+
+    def fleet_limits(self) -> Iterator[Problem]:
+        """A limit over all nodes of a node that has no fleet."""
+        if self.config.fleet.etcd or self.omissions.touch("fleet"):
+            return
+        limits: dict[tuple[str, ...], int | None] = {("limits",): self.config.limits.fleet_connections}
+        limits |= {
+            ("listener", name, "limits"): one.limits.fleet_connections for name, one in self.config.listener.items()
+        }
+        for place, connections in limits.items():
+            if connections is not None:
+                yield self.error((*place, "fleet_connections"), str(connections), "a configuration with [fleet]")
+        for index, route in enumerate(self.config.route):
+            if route.rate is not None and route.rate.per is RatePer.FLEET:
+                yield self.error(("route", index, "rate", "per"), '"fleet"', "a configuration with [fleet]")
 
     def fleet(self) -> Iterator[Problem]:
         if self.config.fleet.etcd and self.config.sealing.key is None and not self.omissions.touch("sealing"):

@@ -30,10 +30,13 @@ def _rate(default: float | None) -> Any:
 
 
 class RatePer(StrEnum):
-    """Who shares the rate of a route: all clients, or each client network has its own."""
+    """Who shares the rate of a route: all clients, those of all nodes of the fleet, or each client
+    network has its own.
+    """
 
     CLIENT = "client"
     ROUTE = "route"
+    FLEET = "fleet"
 
 
 class RateConfig(Table):
@@ -54,6 +57,7 @@ class ListenerLimitsConfig(Table):
     """
 
     connections: int | None = _whole(None, least=1, most=10_000_000)
+    fleet_connections: int | None = _whole(None, least=1, most=100_000_000)
     connections_per_address: int | None = _whole(None, least=1, most=10_000_000)
     handshake_seconds: OptionalSeconds = time_field("handshake_timeout", None, most=600.0)
     handshakes_in_flight: int | None = _whole(None, least=1, most=1_000_000)
@@ -87,6 +91,7 @@ class LimitsConfig(Table):
 
     # Connections
     connections: int = _whole(20_000, least=1, most=10_000_000)
+    fleet_connections: int | None = _whole(None, least=1, most=100_000_000)
     connections_per_address: int = _whole(1_000, least=1, most=10_000_000)
     keep_alive_seconds: Seconds = time_field("keep_alive_timeout", 75.0, most=_DAY)
     write_idle_seconds: Seconds = time_field("write_idle_timeout", 60.0, most=_DAY)

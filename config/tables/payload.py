@@ -2,9 +2,9 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from config.tables.limits import RateConfig, RatePer
 from config.values.addresses import Refused
@@ -95,6 +95,13 @@ class SessionsConfig(Table):
     lifetime_hours: Hours = time_field("lifetime", 12.0, least=0.01, most=720.0)
     rate: RateConfig = RateConfig(requests_per_second=20.0, burst=200, per=RatePer.CLIENT)
     liboqs_rate: RateConfig = RateConfig(requests_per_second=2.0, burst=20, per=RatePer.CLIENT)
+
+    @model_validator(mode="after")
+    def _rates_are_of_this_node(self) -> Self:
+        for key, rate in (("rate", self.rate), ("liboqs_rate", self.liboqs_rate)):
+            if rate.per is RatePer.FLEET:
+                raise Refused('per = "client" or "route": sessions are of one node', found='"fleet"', about=(key,))
+        return self
 
 
 class PayloadConfig(Table):

@@ -128,6 +128,7 @@ class _Listeners:
                 Rate.of(limits.handshakes_per_second_per_address, limits.handshake_burst_per_address),
                 limits.handshake_seconds,
                 Rate.of(limits.slow_groups_rate, limits.slow_groups_burst),
+                limits.fleet_connections,
             ),
             trusted_peers=settings.trusted_peers,
             exempt=settings.exempt,

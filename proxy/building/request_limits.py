@@ -24,7 +24,8 @@ def plain_rules(config: Config) -> PlainRules:
 
 def request_rate(name: str, rate: RateConfig) -> RequestRate:
     """The rate that requests share which have this name."""
-    return RequestRate.of(name, rate.requests_per_second, rate.burst, is_per_client=rate.per is RatePer.CLIENT)
+    made = RequestRate.of(name, rate.requests_per_second, rate.burst, is_per_client=rate.per is RatePer.CLIENT)
+    return made.among_nodes(name) if rate.per is RatePer.FLEET else made
 
 
 def chunk_limits(limits: LimitsConfig) -> ChunkLimits:

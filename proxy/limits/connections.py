@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.limits.rates import Rate
+from proxy.limits.rates import Rate, connections_of_fleet
 from proxy.limits.shared import CONNECTION, HANDSHAKE, Clock, Place, SharedTable
 
 _UNLIMITED: Final = Rate(0.0, 0.0)
@@ -25,6 +25,8 @@ class ListenerLimits:
     handshake_seconds: float
     slow_rate: Rate = _UNLIMITED
     """Of one address: handshakes whose key exchange is too slow for an event loop."""
+    fleet_connections: int | None = None
+    """Over all nodes of the fleet, of which this one has a share."""
 
 
 class ClientCounts:
@@ -53,6 +55,7 @@ class ConnectionCounts:
     def __init__(self, listener: str, shared: SharedTable, clock: Clock) -> None:
         """Counts of this process start at zero; those of others are shared."""
         self._prefix = listener.encode() + b"\0"
+        self._of_fleet = connections_of_fleet(listener)
         self._shared = shared
         self._clock = clock
         self._place = shared.total_place(listener.encode())
@@ -75,8 +78,11 @@ class ConnectionCounts:
     def surplus(self, limits: ListenerLimits) -> tuple[int, int]:
         """Of connections and of handshakes in flight."""
         others_open, others_in_flight = self._shared.others(self._place)
+        most = limits.connections
+        if limits.fleet_connections is not None:
+            most = min(most, int(limits.fleet_connections * self._shared.share(self._of_fleet)))
         return (
-            self.open - self._leaving + others_open + 1 - limits.connections,
+            self.open - self._leaving + others_open + 1 - most,
             self.in_flight + others_in_flight + 1 - limits.handshakes_in_flight,
         )
 

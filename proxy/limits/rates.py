@@ -7,6 +7,10 @@ bucket, so old entries need no clean-up.
 """
 
 from dataclasses import dataclass
+from typing import Final
+
+UNKNOWN_SHARE: Final = 0.1
+"""Of a limit of the fleet, for a node that has not heard of the other ones since its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,11 @@ class Rate:
         interval = 1.0 / per_second
         return cls(interval, (burst - 1) * interval)
 
+    def part(self, share: float) -> "Rate":
+        """This part of the rate, and of the burst, of which one stays at least."""
+        interval = self.interval / share
+        return Rate(interval, max(0.0, (self.tolerance + self.interval) / self.interval * share - 1.0) * interval)
+
     def wait(self, full_at: float, now: float) -> float:
         """How long until the bucket that will be full at `full_at` has a token; 0 for now."""
         wait = full_at - now - self.tolerance
@@ -31,3 +40,22 @@ class Rate:
     def after_one(self, full_at: float, now: float) -> float:
         """When the bucket will be full once a token was taken."""
         return max(full_at, now) + self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLimit:
+    """A limit of which each node of the fleet has a share. It is `most` connections of a
+    `listener`, or (None) `most` requests in a second.
+    """
+
+    name: str
+    most: float
+    listener: str | None = None
+
+
+def rate_of_fleet(route: str) -> str:
+    return f"rate of {route}"
+
+
+def connections_of_fleet(listener: str) -> str:
+    return f"connections of {listener}"

@@ -33,10 +33,10 @@ import mmap
 import os
 import secrets
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from proxy.limits.rates import Rate
+from proxy.limits.rates import UNKNOWN_SHARE, Rate
 from proxy.limits.replays import REPLAY_CELLS, ReplayTable
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ _KEPT_PLACES: Final = 1_024
 CONNECTION: Final = 1 << 32
 HANDSHAKE: Final = 1
 _HANDSHAKES: Final = CONNECTION - 1
+_WANTED: Final = b"wanted\0"
 
 Place = tuple[int, int]
 """Where a key is in the two rows of a region."""
@@ -113,6 +114,9 @@ class SharedTable:
         self.replays: Final = ReplayTable(view[rates:].cast("Q"), secret)
         """The marks of the last moments; costs no memory before it is used."""
         self._places: Final[dict[bytes, tuple[Place, Place]]] = {}
+        self.shares: Mapping[str, float] = {}
+        """What this node has of the limits of its fleet, by their names."""
+        self._wanted: Final[dict[str, Place]] = {}
 
     @classmethod
     def create(cls, columns: int) -> "SharedTable":
@@ -179,6 +183,29 @@ class SharedTable:
         keyed.update(key)
         first, second, third, fourth = _INDEXES.unpack(keyed.digest())
         return first, second, third, fourth
+
+    # -- shares of limits of the fleet
+
+    def share(self, limit: str) -> float:
+        """What this node may use of a limit now, as a part of it."""
+        return self.shares.get(limit, UNKNOWN_SHARE)
+
+    def want(self, limit: str) -> None:
+        """Count a request that needs something of a limit."""
+        place = self._wanted.get(limit)
+        if place is None:
+            place = self._wanted[limit] = self.total_place(_WANTED + limit.encode())
+        self.add(place, HANDSHAKE)
+
+    def wanted(self, limit: str) -> int:
+        """How often all processes but this one have wanted something of a limit, so far. Less than
+        before if one of them has ended.
+        """
+        return self.others(self.total_place(_WANTED + limit.encode()))[1]
+
+    def open_at(self, listener: str) -> int:
+        """The connections of a listener in all processes but this one."""
+        return self.others(self.total_place(listener.encode()))[0]
 
     # -- counts
 

@@ -1,14 +1,15 @@
 """The workers, what each must know beside its edition, and what the parent keeps of ended ones."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from proxy.figures.snapshot import Counts
+from proxy.limits.rates import FleetLimit
 from proxy.net.tasks import Tasks
 from proxy.observe.counts.merging import Retained
 from proxy.observe.events.event import Event, Tell
-from proxy.processes.messages.questions import Begin, KnownBeside
+from proxy.processes.messages.questions import Begin, KnownBeside, ShowShares
 from proxy.processes.messages.version import VERSION
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.adopting import Adopting
@@ -57,6 +58,8 @@ class Crew:
         self.maintenance: Final = Maintenance(loop, self.workforce, tell)
         self.adopting: Final = Adopting(loop, self.workforce.scrape, self.retained, tell, wall_clock)
         self._is_resting = False
+        self.shares: Mapping[str, float] = {}
+        """What this node has of the limits of its fleet."""
 
     async def rest(self) -> None:
         """Accept nothing more: another process accepts on the same sockets. Connections stay."""
@@ -73,6 +76,18 @@ class Crew:
         """Obey these orders of the fleet, and no others. Raises `OSError`."""
         await self.servers.follow_fleet(ordered.drains)
         await self.maintenance.follow_fleet(ordered.routes)
+
+    async def keep_to(self, shares: Mapping[str, float]) -> None:
+        """Let all workers keep to these shares of the limits of the fleet."""
+        self.shares = shares
+        await self.workforce.tell_all(ShowShares(shares))
+
+    def used(self, limit: FleetLimit) -> int:
+        """What the clients of this node use of a limit: connections that are open, or requests so
+        far.
+        """
+        table = self._columns.table
+        return table.wanted(limit.name) if limit.listener is None else table.open_at(limit.listener)
 
     def close(self) -> None:
         """Close what the workers share. All workers have ended."""
@@ -93,6 +108,7 @@ class Crew:
             self.proofs.challenges.shown,
             tuple(self.tokens.refused),
             self.maintenance.shown,
+            ShowShares(self.shares),
         )
 
     def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:

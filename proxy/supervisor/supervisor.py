@@ -142,11 +142,12 @@ class Supervisor:
 
         # imported here: most proxies have no fleet
         from proxy.supervisor.control.fleet_control import SupervisorFleet
-        from proxy.supervisor.membership.configured import member_of
+        from proxy.supervisor.membership.configured import fleet_limits, member_of
         from proxy.supervisor.membership.kinds.access import FleetAccess
         from proxy.supervisor.membership.kinds.certificates import FleetAccounts, SharedCertificates
         from proxy.supervisor.membership.kinds.challenges import FleetChallenges
         from proxy.supervisor.membership.kinds.orders import Orders
+        from proxy.supervisor.membership.kinds.shares import LimitShares
         from proxy.supervisor.membership.kinds.tickets import Tickets
         from proxy.supervisor.membership.shared_parts import shared_parts
 
@@ -155,6 +156,12 @@ class Supervisor:
         reload = self.changeover.reload
         parts = shared_parts(loaded, lambda: self.served.edition.content, reload, tickets, tell, wall_clock)
         orders = Orders(self.crew.follow_fleet)
+        shares = LimitShares(
+            lambda: list(fleet_limits(self.served.edition.loaded.config)),
+            self.crew.used,
+            self.crew.keep_to,
+            self._loop.time,
+        )
         access = FleetAccess(self._loop, lambda: member)
         accounts = FleetAccounts(access)
         certificates = SharedCertificates(access, tell)
@@ -163,7 +170,7 @@ class Supervisor:
         self.rotating.fleet.join(certificates)
         proofs = self.crew.proofs
         proofs.showing = replace(proofs.showing, solver=challenges, accounts=accounts)
-        kinds = (*parts.all, orders, *certificates.kinds, *accounts.kinds, *challenges.kinds)
+        kinds = (*parts.all, orders, shares, *certificates.kinds, *accounts.kinds, *challenges.kinds)
         member = member_of(loaded, vault, kinds, tell, wall_clock)
         return SupervisorFleet(member, parts, orders, safe.trail.operation)
 

@@ -48,6 +48,7 @@ from proxy.processes.messages.questions import (
     Prepare,
     ShowChallenges,
     ShowMaintenance,
+    ShowShares,
     SwitchLog,
     TakeConnection,
     TakeRingUses,
@@ -139,6 +140,8 @@ class WorkerControl:
                 self._serving.follow_challenges(question)
             case ShowMaintenance(routes):
                 self._serving.follow_maintenance(routes)
+            case ShowShares(shares):
+                self._shared.shares = shares
             case TokenLookedAt(token, ok, silent_slots):
                 self._serving.token_says(token, silent_slots, ok=ok)
             case PinVerdict(token, is_refused):
@@ -237,6 +240,7 @@ class WorkerControl:
         self._worker.tokens_refused(asked.known.refused_tokens)
         self._worker.follow_challenges(asked.known.challenges)
         self._worker.follow_maintenance(asked.known.maintenance.routes)
+        self._shared.shares = asked.known.shares.shares
         self._accept(asked.accept, descriptors)
 
     # -- sockets

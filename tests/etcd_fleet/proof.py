@@ -13,12 +13,13 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy.supervisor.membership.shared import LEASE_SECONDS
 from tests.etcd import Etcd
-from tests.etcd_fleet.scene import FleetScene, Node
+from tests.etcd_fleet.scene import BURST, PER_SECOND, FleetScene, Node
 from tests.soak.h2_load import browse_h2
 from tests.soak.load import Crowd, Tally, Visit, browse, chat
 from tests.waiting import until_found
@@ -36,6 +37,8 @@ NAMES = 10_000
 class Figures(Tally):
     """What happened to all clients."""
 
+    is_loaded: bool = True
+    """Whether there were any."""
     resumed: int = 0
     facts: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -48,9 +51,8 @@ class Figures(Tally):
     def all_wrong(self) -> list[str]:
         """Everything."""
         ends = [f"{count} WebSockets ended with {one}" for one, count in self.closes.items()]
-        none = (
-            [] if self.handshakes and self.requests and self.messages and self.resumed else ["no clients of each kind"]
-        )
+        counts = (self.handshakes, self.requests, self.messages, self.resumed)
+        none = [] if all(counts) or not self.is_loaded else ["no clients of each kind"]
         return [*self.wrong, *self.failures, *ends, *none]
 
     def within(self, what: str, seconds: float, most: float) -> None:
@@ -324,6 +326,25 @@ def ordered(scene: FleetScene) -> list[str]:
         last.attempt(*end, "--fleet", status=0)
         until_found(lambda: {node.answer() for node in scene.nodes} == {200})
     return wrong
+
+
+def shared_rate(scene: FleetScene, seconds: float) -> Figures:
+    """A rate of the whole fleet: one proxy alone gets most of it, and all together get no more."""
+    figures = Figures(is_loaded=False)
+
+    def answered_at(nodes: Sequence[Node]) -> float:
+        with ThreadPoolExecutor() as pool:
+            counts: list[int] = [*pool.map(lambda node: node.served(seconds, 0.25 / PER_SECOND * len(nodes)), nodes)]
+        return sum(counts) / seconds
+
+    for nodes, what in ((scene.nodes[:1], "at one proxy"), (scene.nodes, "at all proxies")):
+        answered_at(nodes)  # the shares follow
+        rate = answered_at(nodes)
+        figures.facts[f"answered {what}"] = f"{rate:.0f}/s of {PER_SECOND}"
+        most = PER_SECOND + BURST / seconds
+        if not 0.7 * PER_SECOND < rate <= 1.05 * most:
+            figures.wrong.append(f"{rate:.1f} requests a second were answered {what}")
+    return figures
 
 
 def idle(scene: FleetScene, seconds: float) -> Figures:

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,9 @@ from tests.waiting import until_found
 
 NODES = ("edge-1", "edge-2", "edge-3")
 MEMBERS = ("etcd-1", "etcd-2", "etcd-3")
+PER_SECOND = 60
+BURST = 30
+"""Of the requests for /limited, over all proxies."""
 _QUOTA_BYTES = 96 << 20
 REQUEST = b"GET /load/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -88,6 +92,24 @@ class Node:
         done = CliRunner().invoke(app, [*words, "--socket", str(self.socket)])
         assert done.exit_code == status, done.output
         return done.output
+
+    def served(self, seconds: float, every: float) -> int:
+        """How many of the requests for /limited were answered that a client sends for so long."""
+        connection = HTTPSConnection(
+            "localhost", self.port, context=self.client, timeout=10, source_address=("127.0.0.2", 0)
+        )
+        connection._create_connection = lambda _, *rest: socket.create_connection(("127.0.0.1", self.port), *rest)  # type: ignore[attr-defined]
+        end = time.monotonic() + seconds
+        count = 0
+        with closing(connection):
+            while time.monotonic() < end:
+                connection.request("GET", "/limited/x")
+                response = connection.getresponse()
+                response.read()
+                assert response.status in {200, 429}
+                count += response.status == 200
+                time.sleep(every)
+        return count
 
     def answer(self) -> int:
         """The status of an answer."""
@@ -171,6 +193,8 @@ class FleetScene:
             f"{identity('local', ('localhost', '127.0.0.1'), self._certificate)}"
             f'[upstream.backend]\nservers = ["http://127.0.0.1:{backend}"]\n'
             '[[route]]\nhost = "localhost"\nupstream = "backend"\n'
+            '[[route]]\nhost = "localhost"\npath = "/limited"\nupstream = "backend"\n'
+            f'rate = {{ requests_per_second = {PER_SECOND:.1f}, burst = {BURST}, per = "fleet" }}\n'
             f'[sealing]\nkey = "{directory}/sealing.key"\ndirectory = "{directory}/state"\n'
             f'[rotation]\nstate = "{directory}/state"\n'
             f'[fleet]\netcd = {json.dumps(urls)}\nname = "{name}"\nca = "{authority.path}"\n'

@@ -30,6 +30,7 @@ from proxy.processes.messages.questions import (
     Prepare,
     ShowChallenges,
     ShowMaintenance,
+    ShowShares,
 )
 from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.worker.control import WorkerControl
@@ -132,7 +133,7 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
             question, descriptor = site.question(number, tickets), site.material()
             ticker = Ticker(loop)
             await control.answer(question, [descriptor])
-            known = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()))
+            known = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()), ShowShares({}))
             await control.answer(Commit(number, known, Accept({}, ())), [])
             await asyncio.sleep(TICK_SECONDS * 20)
             found.setdefault(name, []).append(ticker.stop())

@@ -29,6 +29,7 @@ EVENTS: dict[str, Callable[[FleetScene], Figures]] = {
     "etcd restored from a snapshot": proof.etcd_restored,
     "etcd full": proof.disk_full,
     "10,000 names": proof.many_names,
+    "shared rate": lambda scene: proof.shared_rate(scene, 5.0),
     "idle": lambda scene: proof.idle(scene, 20.0),
 }
 

@@ -167,6 +167,13 @@ class ShowMaintenance(Question[Done]):
 
 
 @dataclass(frozen=True, slots=True)
+class ShowShares(Question[Done]):
+    """Keep to these shares of the limits of the fleet, by their names."""
+
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class KnownBeside:
     """What a worker has to know beside its configuration, and what changes between two of them."""
 
@@ -175,6 +182,7 @@ class KnownBeside:
     refused_tokens: tuple[str, ...]
     """The tokens to which no process logs in."""
     maintenance: ShowMaintenance
+    shares: ShowShares
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +292,7 @@ ParentQuestion = (
     | Verdict
     | ShowChallenges
     | ShowMaintenance
+    | ShowShares
     | Commit
     | Ping
     | SwitchLog

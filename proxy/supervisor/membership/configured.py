@@ -16,7 +16,9 @@ from certs.sealing.envelope import Purpose
 from certs.sealing.recipients import kem_of
 from config.loading.loaded import LoadedConfig
 from config.loading.reading import read_regular
+from config.schema import Config, RatePer
 from config.values.problems import Problem, printable
+from proxy.limits.rates import FleetLimit, connections_of_fleet, rate_of_fleet
 from proxy.observe.events.event import Tell
 from proxy.supervisor.membership.etcd import EtcdStore, EtcdUser
 from proxy.supervisor.membership.member import Member
@@ -95,6 +97,17 @@ def store_of(loaded: LoadedConfig, endpoints: Sequence[str]) -> EtcdStore:
     `LibsslError` for files that `fleet_problems` finds.
     """
     return EtcdStore(endpoints, _tls(loaded), loaded.config.fleet.prefix, _user(loaded))
+
+
+def fleet_limits(config: Config) -> Iterator[FleetLimit]:
+    """The limits that hold for all nodes together."""
+    for route in config.route:
+        if route.rate is not None and route.rate.per is RatePer.FLEET:
+            yield FleetLimit(rate_of_fleet(route.entry_name), route.rate.requests_per_second)
+    for name, listener in config.listener.items():
+        connections = config.limits.for_listener(listener.limits).fleet_connections
+        if connections is not None:
+            yield FleetLimit(connections_of_fleet(name), connections, name)
 
 
 def _tls(loaded: LoadedConfig) -> ssl.SSLContext | None:

@@ -27,8 +27,8 @@ from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import FleetAway, FleetBack, FleetJoined, FleetLed, FleetRekeyed
 from proxy.supervisor.membership.epochs import Expelled, followed, next_record, records
 from proxy.supervisor.membership.joining import Invitation, NotJoined, welcomed
-from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, MemberRow
-from proxy.supervisor.membership.shared import LEASE_SECONDS, Conflict, Leadership, Shared, SharedAway, Stored
+from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, MemberRow, nodes_of
+from proxy.supervisor.membership.shared import LEADER, LEASE_SECONDS, Conflict, Leadership, Shared, SharedAway, Stored
 from proxy.supervisor.membership.shared_kind import NotAMember, SharedKind
 from proxy.supervisor.membership.shared_values import SharedValues
 from proxy.supervisor.membership.state import NodeFile, NodeState, NoNodeState, Taken
@@ -135,6 +135,10 @@ class Member:
         if self.state.key is None:
             raise NotAMember
         return self.state.key
+
+    @property
+    def members(self) -> list[str]:
+        return nodes_of(MEMBERS, self.entries)
 
     def wake(self) -> None:
         """Ask all kinds soon what is due, if this node leads."""
@@ -317,20 +321,26 @@ class Member:
 
     async def _try_to_lead(self) -> None:
         while True:
-            if self._leadership is None and self._may_lead:
+            if self._leadership is None and self._may_lead and LEADER not in self.entries:
                 self._leadership = await self.shared.lead(self.name)
                 if self._leadership is not None:
                     self._tell(FleetLed(self.name))
             if self._leadership is not None:
                 await self._lead(self._leadership)
                 continue
-            await _happened(self._news, LEASE_SECONDS)
-            if not self._may_lead:
+            if not await _happened(self._news, LEASE_SECONDS):
                 _ = await self.shared.time()  # whether the store still answers
 
     async def _lead(self, leadership: Leadership) -> None:
         """Lead until another node may. After a failure of the store the lease may still hold."""
-        while self._may_lead and await leadership.keep():
+        kept = -math.inf
+        while self._may_lead:
+            now = asyncio.get_running_loop().time()
+            leader = self.entries.get(LEADER)
+            if now >= kept + _KEEP_SECONDS or leader is None or leader.revision != leadership.token:
+                if not await leadership.keep():
+                    break
+                kept = now
             with suppress(Conflict):  # told by the watch, or no longer leading
                 async with self._settling:
                     await self._write_what_is_due(leadership.token)
@@ -423,12 +433,14 @@ def _batches(writes: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
         yield batch
 
 
-async def _happened(event: asyncio.Event, seconds: float) -> None:
-    """Wait until an event is set, or the time is over; then clear it."""
+async def _happened(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until an event is set, or the time is over; whether it was set. Then clear it."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()
+    has_happened = event.is_set()
     event.clear()
+    return has_happened
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:

@@ -14,7 +14,7 @@ To add a kind, write one file in `kinds/` with a class that has the methods belo
 of it into the list that the `Member` is made with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -38,6 +38,10 @@ class FleetNode(Protocol):
         """While the store does not answer, no node knows. What a leader writes by `due` or
         `as_leader` is refused as soon as another node leads.
         """
+
+    @property
+    def members(self) -> Sequence[str]:
+        """The names of all nodes that have joined, as far as this node has heard."""
 
     def wake(self) -> None:
         """Ask all kinds soon what is due, if this node leads."""

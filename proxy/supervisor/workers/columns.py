@@ -21,16 +21,16 @@ class Columns:
     def __init__(self, workers: int) -> None:
         """All columns are free: twice as many as workers, which may all be replaced at once."""
         self._count: Final = min(MOST_COLUMNS, max(_LEAST, 2 * workers))
-        self._table = SharedTable.create(self._count)
+        self.table: Final = SharedTable.create(self._count)
         self._owners: dict[Hashable, int] = {}
 
     @property
     def descriptor(self) -> int:
         """The descriptor of the table's memory. A worker attaches to it."""
-        return self._table.fd
+        return self.table.fd
 
     def close(self) -> None:
-        os.close(self._table.fd)
+        os.close(self.table.fd)
 
     def take(self, worker: Hashable) -> int | None:
         """A column for a new worker; without one (None) it applies limits to its own counts."""
@@ -44,4 +44,4 @@ class Columns:
         """Free the column of a worker that has ended."""
         column = self._owners.pop(worker, None)
         if column is not None:
-            self._table.forget_slot(column)
+            self.table.forget_slot(column)

@@ -257,3 +257,15 @@ def test_internal_issuers_show_their_lists_at_different_addresses() -> None:
         "allowed: an address for each issuer"
     ]
     assert not any("crl_url" in problem for problem in check(one + table.format("b", "ca.test/b.crl")))
+
+
+def test_a_limit_of_the_fleet_needs_a_fleet() -> None:
+    route = '[[route]]\nhost = "chat.example.org"\npath = "/login"\nupstream = "chat"\n'
+    rate = 'rate = { requests_per_second = 5.0, burst = 20, per = "fleet" }\n'
+    limits = "[limits]\nfleet_connections = 500\n[listener.public.limits]\nfleet_connections = 400\n"
+    text = GOOD + route + rate + limits
+    found = check(text)
+    keys = ["limits.fleet_connections", "listener.public.limits.fleet_connections", "route[1].rate.per"]
+    assert sorted(one.partition(": found ")[0].removeprefix("f: ") for one in found) == sorted(keys), found
+    sealed = '[sealing]\nkey = "sealing.key"\n[fleet]\netcd = "http://127.0.0.1:2379"\nname = "one"\n'
+    assert check(text + sealed) == []

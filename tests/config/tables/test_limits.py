@@ -19,6 +19,7 @@ def test_the_unit_is_in_the_name() -> None:
     counted = {
         "connections",
         "connections_per_address",
+        "fleet_connections",
         "handshakes_in_flight",
         "handshakes_per_address",
         "handshakes_per_second_per_address",
@@ -44,7 +45,7 @@ def test_a_hello_of_one_byte_records_fits_on_the_wire() -> None:
 
 @pytest.mark.parametrize("value", [-1, "5", True, float("nan"), float("inf"), None, 1 << 200])
 def test_other_values_are_refused(value: object) -> None:
-    allowed = {"memory_bytes"} if value is None else set[str]()  # which is its default
+    allowed = {"memory_bytes", "fleet_connections"} if value is None else set[str]()  # which is its default
     accepted = {name for name in LimitsConfig.model_fields if is_valid({LimitsConfig.key_of(name): value})}
     assert accepted == allowed
 

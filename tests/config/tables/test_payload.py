@@ -30,6 +30,7 @@ def test_defaults_are_those_that_the_documents_promise() -> None:
         {"sessions": {"suites": ["MLKEM768-X25519", "MLKEM768-X25519"]}},
         {"sessions": {"suites": ["Kyber768"]}},
         {"sessions": {"rate": {"requests_per_second": 0.0, "burst": 1, "per": "client"}}},
+        {"sessions": {"rate": {"requests_per_second": 1.0, "burst": 1, "per": "fleet"}}},
         {"max_age": "0s"},
     ],
 )

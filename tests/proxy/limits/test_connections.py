@@ -8,7 +8,7 @@ import pytest
 
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
 from proxy.limits.networks import EXEMPT, network_of
-from proxy.limits.rates import Rate
+from proxy.limits.rates import UNKNOWN_SHARE, Rate, connections_of_fleet
 from proxy.limits.shared import SharedTable
 
 ONE, TWO = network_of("192.0.2.1"), network_of("192.0.2.2")
@@ -200,3 +200,23 @@ def test_slow_key_exchanges_have_a_rate_of_their_own(
     assert [one.take_slow_token(client, limit) for one in (there, here)] == [True, False]
     third = count_in(here, network_of("192.0.2.3"))
     assert all(here.take_slow_token(third, limits()) for _ in range(100)), "no rate is set"
+
+
+def test_a_node_has_its_share_of_what_the_fleet_allows() -> None:
+    table = SharedTable.private()
+    counts = ConnectionCounts("public", table, Clock())
+    of_fleet = replace(limits(connections=8), fleet_connections=20)
+    name = connections_of_fleet("public")
+    for share, most in ((0.25, 5), (0.5, 8), (0.0, 0)):  # never more than the limit of the node
+        table.shares = {name: share}
+        assert counts.surplus(of_fleet)[0] == 1 - most
+    table.shares = {}
+    assert counts.surplus(of_fleet)[0] == 1 - int(20 * UNKNOWN_SHARE)
+
+
+def test_the_parent_sees_how_many_are_open(workers: tuple[ConnectionCounts, ConnectionCounts]) -> None:
+    here, there = workers
+    count_in(here)
+    count_in(there)
+    assert here._shared.open_at("public") == 1
+    assert here._shared.open_at("other") == 0

@@ -37,3 +37,19 @@ def test_each_route_has_its_own_rate_and_a_changed_one_begins_anew() -> None:
     for each in (rate(), rate("chat.test/api"), rate(burst=2), rate(is_per_client=False)):
         assert client.take(each, table, NOW) == 0.0
     assert client.take(rate(), table, NOW) == 2.0
+
+
+def test_a_node_has_its_share_of_a_rate_of_the_fleet_and_counts_who_wanted_it() -> None:
+    table = SharedTable.create(2)
+    parent = SharedTable(table.fd, 1)
+    os.close(table.fd)
+    of_fleet = RequestRate.of("chat.test/", 8.0, 8, is_per_client=False).among_nodes("chat.test/")
+    table.shares = {of_fleet.of_fleet: 0.5}
+    client = ClientRates(b"one")
+    waits = [client.take(of_fleet, table, NOW) for _ in range(5)]
+    assert waits == [0.0, 0.0, 0.0, 0.0, 0.25]
+    assert parent.wanted(of_fleet.of_fleet) == 5
+    table.shares = {}
+    assert client.take(of_fleet, table, NOW) == 1.0, "a tenth, while the node has heard nothing"
+    table.shares = {of_fleet.of_fleet: 0.01}
+    assert ClientRates(b"one").take(of_fleet, table, NOW + 60) == 0.0, "one stays"

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from config.loading.loader import load
+from proxy.limits.connections import ConnectionCounts
+from proxy.limits.rates import FleetLimit
+from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
 from proxy.processes.messages.answers import WorkerFigures
-from proxy.processes.messages.questions import KnownBeside, ShowChallenges, ShowMaintenance
+from proxy.processes.messages.questions import KnownBeside, ShowChallenges, ShowMaintenance, ShowShares
 from proxy.processes.messages.version import VERSION
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.log_target import LogTarget
@@ -51,7 +54,7 @@ async def crew(site: Site, tmp_path: Path) -> AsyncIterator[Crew]:
 
 
 async def test_worker_that_joins_is_told_what_cas_may_be_shown(crew: Crew) -> None:
-    nothing = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()))
+    nothing = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()), ShowShares({}))
     assert crew.known() == nothing
     challenge = TlsChallenge("chat.test", bytes(32))
     await crew.proofs.challenges.present(challenge)
@@ -76,3 +79,17 @@ async def test_what_a_worker_had_counted_is_kept(crew: Crew) -> None:
     assert not crew.retained.snapshot
     crew.worker_gone(worker)
     assert "listener_requests" in crew.retained.snapshot
+
+
+async def test_workers_that_join_later_know_the_shares_of_this_node_too(crew: Crew) -> None:
+    await crew.keep_to({"rate of chat.test/": 0.25})
+    assert crew.known().shares == ShowShares({"rate of chat.test/": 0.25})
+
+
+async def test_what_workers_use_of_a_limit_of_the_fleet_is_read_in_their_table(crew: Crew) -> None:
+    table = SharedTable(crew._columns.descriptor, 3)
+    table.want("rate of chat.test/")
+    counts = ConnectionCounts("public", table, lambda: 0.0)
+    counts.count_in(counts.client(b"one"))
+    assert crew.used(FleetLimit("rate of chat.test/", 5.0)) == 1
+    assert crew.used(FleetLimit("connections of public", 5.0, "public")) == 1

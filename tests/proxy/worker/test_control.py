@@ -35,6 +35,7 @@ from proxy.processes.messages.questions import (
     Question,
     ShowChallenges,
     ShowMaintenance,
+    ShowShares,
     SwitchLog,
     TakeConnection,
     TakeRingUses,
@@ -106,7 +107,7 @@ class Parent:
     async def commit(self, edition: Edition, slots: Sequence[int] = (0,)) -> None:
         gone = self.sockets.prepare(addresses_of(edition.binds), 1).commit()
         accept, descriptors = self.listing(slots)
-        known = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()))
+        known = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()), ShowShares({}))
         await self.ask(Commit(edition.number, known, accept), descriptors)
         for one in gone:
             one.close()

@@ -8,7 +8,9 @@ from certs.sealing.key_file import create_key
 from certs.sealing.recipients import RecipientKem
 from config.loading.loaded import LoadedConfig
 from config.loading.loader import load
-from proxy.supervisor.membership.configured import fleet_problems, member_of
+from config.schema import RateConfig, RatePer
+from proxy.limits.rates import FleetLimit
+from proxy.supervisor.membership.configured import fleet_limits, fleet_problems, member_of
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.certificates import Authority
 from tests.configurations import Site
@@ -93,3 +95,21 @@ async def test_a_node_is_made_of_its_configuration(tmp_path: Path, level: str, k
     assert member.name == "edge-1"
     assert member.state.private.kem is kem
     assert (tmp_path / "state" / "fleet.sealed").stat().st_mode & 0o777 == 0o600
+
+
+def test_limits_of_all_nodes_are_found_with_their_names(tmp_path: Path) -> None:
+    loaded = loaded_of(tmp_path, 'etcd = "http://127.0.0.1:1"\nname = "edge-1"')
+    route, listener = loaded.config.route[0], loaded.config.listener["public"]
+    assert [*fleet_limits(loaded.config)] == []
+    rate = RateConfig(requests_per_second=5.0, burst=1, per=RatePer.FLEET)
+    of_fleet = loaded.config.model_copy(
+        update={
+            "route": (route.model_copy(update={"rate": rate}), route),
+            "limits": loaded.config.limits.model_copy(update={"fleet_connections": 500}),
+        }
+    )
+    assert [*fleet_limits(of_fleet)] == [
+        FleetLimit(f"rate of {route.entry_name}", 5.0),
+        FleetLimit("connections of public", 500.0, "public"),
+    ]
+    assert listener.limits.fleet_connections is None
