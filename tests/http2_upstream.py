@@ -67,6 +67,7 @@ class Backend:
         self.pool = RecordingPool()
         resources = StreamResources(
             loop=self.loop,
+            after_reports=self.loop.call_soon,
             deadlines=Deadlines(self.loop),
             session_limits=session_limits(RESPONSES.head_bytes, RESPONSES.head),
             responses=RESPONSES,

@@ -56,7 +56,8 @@ class SharedIo:
         self._views: Final[list[memoryview | None]] = [None] * _KEPT_VIEWS
         self._senders: list[Sender] = []
         self._limits: dict[float, TimeLimit] = {}
-        self._then: Callable[[], None] | None = None
+        self._then: list[Callable[[], None]] | None = []
+        """What comes when the reports are handled; None while that is done."""
         self.socket_refused: Callable[[int], None] = _make_no_room
         """Makes room if the kernel gives no socket, by this `errno`."""
 
@@ -89,22 +90,33 @@ class SharedIo:
         return view
 
     def after_reports(self, callback: Callable[[], None]) -> None:
-        """Call it once, when the reports of this turn are handled, and send what it writes with the
-        rest. Where none are handled now, it is called in the next turn.
+        """Call it when the reports of this turn are handled, and send what it writes with the rest.
+
+        Where none are handled now, it is called in the next turn: also what it asks for itself.
         """
-        if self.readiness.is_reporting and self._then is None:
-            self._then = callback
+        if self.readiness.is_reporting and self._then is not None:
+            self._then.append(callback)
         else:
             self.loop.call_soon(callback)
 
     def _reported(self) -> None:
         try:
-            if self._then is not None:
-                self._then()  # it is in its place until it is over: what it asks for again comes in another turn
+            if self._then:
+                self._call_all(self._then)
         finally:
-            self._then = None
             self.readiness.is_reporting = False
             self.flush()
+
+    def _call_all(self, callbacks: list[Callable[[], None]]) -> None:
+        self._then = None
+        waiting = iter(callbacks)
+        try:
+            for callback in waiting:
+                callback()
+        finally:
+            self._then = []
+            for stranded in waiting:  # by one that failed
+                self.loop.call_soon(stranded)
 
     def enlist(self, sender: Sender) -> None:
         """Flush `sender` when this turn of the loop ends, or at once if many wait already."""

@@ -111,6 +111,7 @@ class Worker:
                 count_shed=self._turned_away.add,
             ),
             time.time,  # noqa: TID251 - a driver
+            io.after_reports,
         )
         self._http.use_spool(spool_directories(os.environ.get("TMPDIR")))
         self._figures = ProcessFigures()

@@ -66,7 +66,7 @@ class Inside:
         runtime = generation.http(self._resources)
         counters = Counters()
         ledger = RequestLedger(self.records.append, counters, SharedTable.private())
-        self._http = HttpService(loop, self._deadlines, runtime, ledger, time.time)  # noqa: TID251 - as a process
+        self._http = HttpService(loop, self._deadlines, runtime, ledger, time.time, io.after_reports)  # noqa: TID251 - as a process
         turned_away = TurnedAway(loop, counters.failure, lambda *_: None)
         scarcity = Scarcity(loop, ProcessFigures(), self._http, turned_away.add)
         scarcity.start(ResourceLimits(descriptor_reserve=16, memory_bytes=1 << 40))

@@ -85,6 +85,7 @@ class Http2Connection(StreamHost):
             if not self._is_write_paused:
                 self.deadline = self._due
         refused = self.session.refused_streams
+        self._is_flush_due = True  # it comes below
         for event in self.session.receive_data(data):
             self._act(event)
         if self.session.refused_streams != refused:
@@ -175,7 +176,7 @@ class Http2Connection(StreamHost):
     def flush_soon(self) -> None:
         if not self._is_flush_due:
             self._is_flush_due = True
-            self.service.loop.call_soon(self._flush)
+            self.service.after_reports(self._flush)
 
     def send(self) -> None:
         session = self.session

@@ -19,7 +19,7 @@ def write_down(record: RequestRecord, service: HttpService) -> None:
     """Count a request that was answered or given up, and log it; of a busy route, one of many."""
     service.counters.request(record)
     samples = service.runtime.log_samples
-    if not samples or service.sampling.takes(record, samples):
+    if not samples or service.ledger.sampling.takes(record, samples):
         service.ledger.log(record)
 
 

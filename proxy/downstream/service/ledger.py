@@ -1,7 +1,7 @@
 """Where requests are written down, and which of them get a line in the log."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.limits.reasons import ConnectionReason
@@ -19,20 +19,6 @@ def _unwritten(_event: Event) -> None:
 
 def _uncounted(_listener: str, _reason: ConnectionReason, _client: bytes) -> None:
     pass
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLedger:
-    """The log, the figures, and the rates of all workers."""
-
-    log: Callable[[RequestRecord], None]
-    """Writes a line about a request, which is counted already."""
-    counters: Counters
-    shared: SharedTable
-    log_event: Callable[[Event], None] = _unwritten
-    """Writes a line about a connection, about guesses of a token, or about the spool."""
-    count_shed: Callable[[str, ConnectionReason, bytes], None] = _uncounted
-    """Counts tunnels that made room: listener, reason and client."""
 
 
 class LogSampling:
@@ -53,6 +39,21 @@ class LogSampling:
             return False
         record.sample = every
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLedger:
+    """The log, the figures, and the rates of all workers."""
+
+    log: Callable[[RequestRecord], None]
+    """Writes a line about a request, which is counted already."""
+    counters: Counters
+    shared: SharedTable
+    log_event: Callable[[Event], None] = _unwritten
+    """Writes a line about a connection, about guesses of a token, or about the spool."""
+    count_shed: Callable[[str, ConnectionReason, bytes], None] = _uncounted
+    """Counts tunnels that made room: listener, reason and client."""
+    sampling: LogSampling = field(default_factory=LogSampling)
 
 
 def _is_success(record: RequestRecord) -> bool:

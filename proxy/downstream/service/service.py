@@ -8,7 +8,7 @@ from typing import Final
 from proxy.downstream.requests.maintenance import ClosedRoutes
 from proxy.downstream.requests.tunnel_places import TunnelPlaces
 from proxy.downstream.service.connections import OpenConnections, Sheddable
-from proxy.downstream.service.ledger import LogSampling, RequestLedger
+from proxy.downstream.service.ledger import RequestLedger
 from proxy.downstream.service.response_buffer import ResponseBudget
 from proxy.downstream.service.runtime import HttpRuntime
 from proxy.downstream.service.slow_work import Computing, SharedWork, SlowWork
@@ -36,9 +36,15 @@ class HttpService:
         runtime: HttpRuntime,
         ledger: RequestLedger,
         wall_clock: Callable[[], float],
+        after_reports: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
-        """`wall_clock` gives UNIX seconds, for logs and `Date` only."""
+        """`wall_clock` gives UNIX seconds, for logs and `Date` only.
+
+        `after_reports` is that of `SharedIo`. Without it, what it would call comes in the next
+        turn.
+        """
         self.loop = loop
+        self.after_reports: Final = after_reports or loop.call_soon
         self.clock = loop.time
         # the loop's clock stands still during a turn and counts whole milliseconds: too coarse for
         # the log
@@ -68,7 +74,6 @@ class HttpService:
         )
         self.connections: Final = OpenConnections(self.clock)
         self.stamps: Final = Stamps(wall_clock)
-        self.sampling: Final = LogSampling()
 
     def rows(self) -> BufferFamilies:
         """The figures of what waits for slow clients, for `merging`."""

@@ -7,6 +7,7 @@ streams it takes, nor whether it speaks HTTP/2 at all.
 """
 
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -58,6 +59,8 @@ class StreamResources:
     """What all connections to one server share."""
 
     loop: AbstractEventLoop
+    after_reports: Callable[[Callable[[], None]], object]
+    """That of `SharedIo`."""
     deadlines: Deadlines
     session_limits: SessionLimits
     responses: ResponseLimits
@@ -172,7 +175,7 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
     def flush_soon(self) -> None:
         if not self._is_flush_due:
             self._is_flush_due = True
-            self.loop.call_soon(self._flush)
+            self._resources.after_reports(self._flush)
 
     def _flush(self) -> None:
         self._is_flush_due = False
@@ -194,6 +197,7 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         if self._has_ended:
             return
         self.reads += 1
+        self._is_flush_due = True  # it comes below
         for event in self.session.receive_data(bytes(data)):
             self._act(event)
         if not self._is_ready and self.session.has_settings and not self.session.has_failed:

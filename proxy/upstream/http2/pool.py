@@ -54,6 +54,7 @@ class StreamPool:
         loop = resources.io.loop
         self._shared: Final = StreamResources(
             loop=loop,
+            after_reports=resources.io.after_reports,
             deadlines=resources.deadlines,
             session_limits=session_limits(settings.responses.head_bytes, settings.responses.head),
             responses=settings.responses,

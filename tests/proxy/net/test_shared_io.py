@@ -138,6 +138,47 @@ def test_what_comes_after_the_reports_is_flushed_with_the_rest_and_comes_again_i
     assert len(flushed) == 5
 
 
+class Composer(Reader):
+    """Says after the reports what it has to send, unless it fails."""
+
+    fails = False
+
+    def ready(self, events: int) -> None:
+        assert events == EPOLLIN
+        self.io.after_reports(self.compose)
+
+    def compose(self) -> None:
+        if self.fails:
+            raise LookupError("a flaw")
+        self.io.enlist(Stream(self.flushed))
+
+
+def test_what_several_write_after_the_reports_is_flushed_in_the_same_turn() -> None:
+    loop = FakeLoop()
+    io = SharedIo(loop)
+    flushed: list[Stream] = []
+    readers = [Composer(io, flushed) for _ in range(3)]
+    loop.turn()
+    assert len(flushed) == 3
+    assert not loop.ready  # without a callback of the loop
+    for reader in readers:
+        reader.close()
+
+
+def test_one_that_fails_after_the_reports_strands_no_other() -> None:
+    loop = FakeLoop()
+    io = SharedIo(loop)
+    flushed: list[Stream] = []
+    readers = [Composer(io, flushed) for _ in range(3)]
+    readers[0].fails = True
+    with pytest.raises(LookupError, match="a flaw"):
+        loop.turn()
+    for reader in readers:
+        reader.close()
+    loop.settle()
+    assert len(flushed) == 2
+
+
 def test_where_nothing_is_reported_it_comes_in_the_next_turn() -> None:
     loop = FakeLoop()
     called: list[bool] = []
