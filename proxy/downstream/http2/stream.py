@@ -94,7 +94,7 @@ class Http2Stream(StreamSide):
             self.refuse(exchange.refusal)
             return
         answer(exchange, self, service)
-        if not exchange.is_request_complete:
+        if not stream.is_remote_ended:  # else the rest came with it
             self._await_body()
 
     def _malformed(self, fault: StreamFault, block: DecodedFields) -> None:
@@ -157,7 +157,9 @@ class Http2Stream(StreamSide):
         one = self._exchange
         if one is not None and not self._is_answered:
             owes = not one.is_request_complete and not one.holds_client_back and not self._credit.owed
-            self._patience.await_body(received, is_due=owes and not self._credit.is_paused)
+            is_due = owes and not self._credit.is_paused
+            if is_due or self._made_patience is not None:
+                self._patience.await_body(received, is_due=is_due)
 
     # -- the responder's side
 

@@ -195,6 +195,15 @@ class TestBodies:
         assert talk.status(stream) == 200
         assert talk.has_ended(stream)
 
+    def test_client_that_has_sent_all_of_a_body_owes_nothing(self) -> None:
+        talk = Http2Conversation()
+        watched = set(talk.deadlines._watched)
+        stream = talk.ask(with_length(5), b"hello")  # in one piece
+        assert talk.deadlines._watched == watched
+        talk.advance(31.0)
+        assert talk.respond(OK).endswith(b"hello")
+        assert talk.status(stream) == 200
+
     def test_turn_takes_several_records_while_a_body_comes(self) -> None:
         talk = Http2Conversation()
         stream = talk.ask(POST, b"ab", ends=False)
