@@ -74,6 +74,8 @@ class FieldLine:
             or (name_length == _PRIORITY_BYTES and line.startswith(b"priority:"))
         )
         """Whether it only goes on, where it stands, over HTTP/2 as well."""
+        self.is_length: Final = treatment is _SPECIAL and line.startswith(b"content-length:")
+        """Whether it is Content-Length, in lower case as HTTP/2 has it."""
         self.line: Final = line
         self._header: Any = header
 

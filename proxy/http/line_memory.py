@@ -15,13 +15,14 @@ from mypy_extensions import i64
 
 from proxy.http.fields import FieldLine, Fields, read_request_field, special_values
 from proxy.http.grammar import length_of
-from proxy.http.head import HeadLimits
+from proxy.http.head import Header, HeadLimits
 
 # Longer sections are not worth the memory of an idle connection: those of browsers have 500 to
 # 2,000 bytes.
 REMEMBERED_BYTES: Final = 4_096
 
 _LINE_END: Final = b"\r\n"
+_LENGTH_NAMES: Final = frozenset({b"content-length", b"Content-Length"})
 # A beginning of fewer lines is not worth a comparison of its own.
 LEAST_LINES: Final = 3
 
@@ -154,15 +155,16 @@ def with_other_length(
     """
     if len(lines) != len(before):
         return None
-    told = None
+    told: dict[bytes, list[bytes]] | None = None
     for place, line in enumerate(lines):
         if line is before[place]:
             continue
-        name, value = line.header
-        if told is not None or name.lower() != b"content-length" or length_of(value) <= 0:
+        new: Header = line.header
+        old: Header = before[place].header
+        if told is not None or new[0] not in _LENGTH_NAMES or length_of(new[1]) <= 0:
             return None
-        known, length = before[place].header
-        if known != name or length_of(length) <= 0:
+        if old[0] != new[0] or length_of(old[1]) <= 0:
             return None
-        told = {**special, b"content-length": [value]}
+        told = special.copy()
+        told[b"content-length"] = [new[1]]
     return told

@@ -40,10 +40,12 @@ def read_lines(fields: list[AnyHeader], start: i64, before: list[FieldLine]) -> 
         field = fields[at]
         at += 1
         # crumbs of a cookie have one name, and one may be left out
-        if place < known and before[place].is_ordinary and before[place].has_name_of(field):
-            lines.append(_read_like(before[place], field))
-            place += 1
-            continue
+        if place < known:
+            like = before[place]
+            if (like.is_ordinary or like.is_length) and like.has_name_of(field):
+                lines.append(_read_like(like, field))
+                place += 1
+                continue
         found = _place_of(field, before, place)
         if found >= 0:
             lines.append(before[found])
@@ -60,7 +62,7 @@ def _read(field: AnyHeader) -> FieldLine:
 
 
 def _read_like(line: FieldLine, field: AnyHeader) -> FieldLine:
-    """Read a field whose name this line has, which is ordinary; it may have another value now."""
+    """Read a field that has the name of this line, one without a rule of its own."""
     if line.has_value_of(field):
         return line
     pair: Header = field
