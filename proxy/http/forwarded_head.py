@@ -133,26 +133,22 @@ def upstream_fields(
 
 def with_forwarded(framing: RequestFraming, own: bytes) -> bytes:
     """The `upstream_fields` of a request whose `own_lines` are known."""
-    return b"Host: %b\r\n%b%b" % (framing.host_field, framing.fields.lines, own)
+    body = _request_body_line(framing)
+    connection = _connection_lines(framing)
+    return b"Host: %b\r\n%b%b%b%b" % (framing.host_field, framing.fields.lines, own, body, connection)
 
 
 def own_lines(head: RequestHead, framing: RequestFraming, peer: ForwardedPeer, chain: Chain | None) -> bytes:
-    """The part of the same lines that we write, behind the forwarded ones.
+    """The lines about the peer and the way, behind the forwarded ones.
 
-    If the peer is not trusted, no forwarded field plays a part in it.
+    If the peer is not trusted, neither a forwarded field nor the body plays a part in them.
     """
     if chain is not None and framing.fields.claims:
         forwarding = _extended_claims(framing, peer, chain)
     else:
         forwarding = b'%b%b"\r\nX-Forwarded-Host: %b\r\n' % (peer.lines, framing.host_field, framing.host_field)
-    return b"".join(
-        (
-            forwarding,
-            peer.via.lines[head.minor_version] if head.major_version == 1 else peer.via.line_of_http_2,
-            _request_body_line(framing),
-            _connection_lines(framing),
-        )
-    )
+    via = peer.via.lines[head.minor_version] if head.major_version == 1 else peer.via.line_of_http_2
+    return forwarding + via
 
 
 def _extended_claims(framing: RequestFraming, peer: ForwardedPeer, chain: Chain) -> bytes:

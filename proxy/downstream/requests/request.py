@@ -108,7 +108,7 @@ class Request:
         self.untouched_by: Grant | None = None
         """The last grant that would not change its fields."""
         self.own_lines: bytes | None = None
-        """The part of its field lines that we write."""
+        """Those of its field lines that we write about its peer and its way."""
         # the same request is not routed twice: the result on this connection, and by which routes
         self._routes: RouteTable[RouteTarget] | None = None
         self._admission: RouteTarget | RequestRefusal = MISDIRECTED
@@ -129,8 +129,7 @@ class Request:
             self.untouched_by = last.untouched_by
         elif client is not None and client.chain is None:  # no field tells who it is
             self.requester = client
-            if self.framing.length == last.framing.length:
-                self.own_lines = last.own_lines
+            self.own_lines = last.own_lines
         before = last.destination
         target = self.framing.target
         self.destination = before if target == last.framing.target else before.with_target(target)
