@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import mypyc_attr
 
 from proxy.http.websocket.close import WebSocketClose
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
@@ -196,16 +196,27 @@ class JsonLines:
         """Each formatter caches the text of the current moment."""
         self._clock = _Clock()
         self._places: dict[tuple[str | None, str | None], str] = {}
+        self._server: str | None = None
+        self._route: str | None = None
+        self._last_place = ""
+        """What this server and this route, the last ones, are in a line."""
+        self._host: str | None = None
+        self._method = ""
+        self._before_path = ""
+        """What comes before the path of such a host and method: those of the last new target."""
 
     def request(self, record: RequestRecord) -> bytes:
         connection = record.connection
         target = record.target
         shown = connection.json or self._connection(connection)
         aim = _NO_TARGET if target is None else target.json or self._target(target, connection)
+        first_byte = int(record.first_byte * 1_000_000 + 0.5)
+        duration = int(record.duration * 1_000_000 + 0.5)
         line = (
             f'{{"time":"{self._clock.shown(record.time)}",{shown},{aim},"status":{record.status},"request_bytes":'
-            f'{record.request_bytes},"response_bytes":{record.response_bytes},"first_byte_ms":'
-            f'{_milliseconds(record.first_byte)},"duration_ms":{_milliseconds(record.duration)}'
+            f'{record.request_bytes},"response_bytes":{record.response_bytes},'
+            f'"first_byte_ms":{first_byte // 1000}.{_THOUSANDTHS[first_byte % 1000]},'
+            f'"duration_ms":{duration // 1000}.{_THOUSANDTHS[duration % 1000]}'
             f'{self._place(record)},"request_id":{_text(record.request_id)}'
         )
         if record.messages is not None:
@@ -224,9 +235,14 @@ class JsonLines:
 
     def _place(self, record: RequestRecord) -> str:
         """Its server and its route: names of the configuration, so there are few."""
+        if record.upstream is self._server and record.route is self._route and self._last_place:
+            return self._last_place
         if (place := self._places.get((record.upstream, record.route))) is None:
             place = f',"upstream":{_text(record.upstream)},"route":{_text(record.route)}'
             self._places[record.upstream, record.route] = place
+        self._server = record.upstream
+        self._route = record.route
+        self._last_place = place
         return place
 
     def _connection(self, record: ClientRecord) -> str:
@@ -244,7 +260,11 @@ class JsonLines:
         return record.json
 
     def _target(self, record: TargetRecord, connection: ClientRecord) -> str:
-        record.json = f'"host":{_text(record.host)},"method":{quoted(record.method)},"path":{_text(record.path)}'
+        if record.host != self._host or record.method != self._method or not self._before_path:
+            self._before_path = f'"host":{_text(record.host)},"method":{quoted(record.method)},"path":'
+            self._host = record.host
+            self._method = record.method
+        record.json = self._before_path + _text(record.path)
         if record.query is not None:
             record.json += f',"query":{_text(record.query)}'
         for name in record.fields:
@@ -332,11 +352,6 @@ class _Clock:
                 self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._text = f"{self._second_text}.{_THOUSANDTHS[millisecond % 1000]}Z"
         return self._text
-
-
-def _milliseconds(seconds: float) -> str:
-    microseconds: i64 = int(seconds * 1_000_000 + 0.5)
-    return f"{microseconds // 1000}.{_THOUSANDTHS[microseconds % 1000]}"
 
 
 def _text(value: str | None) -> str:

@@ -194,6 +194,16 @@ class TestJson:
         other = request(dataclasses.replace(CLIENT, client="203.0.113.6"), dataclasses.replace(TARGET, path="/other"))
         assert parsed(lines.request(other))["client"] == "203.0.113.6"
         assert parsed(lines.request(other))["path"] == "/other"
+        for target in (
+            TargetRecord(None, "GET", "/", None),
+            TargetRecord("chat.test", "GET", "/", None),
+            TargetRecord("chat.test", "POST", "/", None),
+        ):
+            line = parsed(lines.request(request(target=target)))
+            assert (line["host"], line["method"]) == (target.host, target.method)
+        for upstream, route in (("a", "x"), ("a", "y"), (None, None), ("b", "y")):
+            line = parsed(lines.request(request(upstream=upstream, route=route)))
+            assert (line["upstream"], line["route"]) == (upstream, route)
 
     def test_a_failed_handshake_has_its_reason(self) -> None:
         assert parsed(JsonLines().event(AT, HANDSHAKE)) == {
