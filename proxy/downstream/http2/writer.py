@@ -85,7 +85,7 @@ class Http2Writer(AnswerWriter):
             self._owner.send()
             own_pieces(self._stream)
         else:
-            self._session.send_data(self._stream, bytes(data))
+            self._session.send_data(self._stream, data if isinstance(data, bytes) else bytes(data))
         self._unsent += len(data)
 
     def end(self, trailers: list[Header]) -> None:

@@ -157,7 +157,9 @@ class RequestBody:
 
     def take(self, *, is_bare: bool) -> bytes:
         """Return the gathered bytes, framed for a server of HTTP/1.1 unless `is_bare`."""
-        gathered, self._gathered = bytes(self._gathered), b""
+        taken = self._gathered
+        self._gathered = b""
+        gathered = taken if isinstance(taken, bytes) else bytes(taken)
         return gathered if is_bare else framed(self.framing, gathered, is_complete=self.is_complete)
 
 

@@ -474,7 +474,21 @@ static PyObject *driver_decrypt(Driver *self, PyObject *const *args, Py_ssize_t 
         Py_XDECREF(error);
         return NULL;
     }
-    return Py_BuildValue("(NlNNN)", data, records, PyBool_FromLong(reason == SSL_ERROR_ZERO_RETURN), answer, error);
+    PyObject *made = PyTuple_New(5), *counted = PyLong_FromLong(records);
+    if (made == NULL || counted == NULL) {
+        Py_XDECREF(made);
+        Py_XDECREF(counted);
+        Py_DECREF(data);
+        Py_DECREF(answer);
+        Py_DECREF(error);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(made, 0, data);
+    PyTuple_SET_ITEM(made, 1, counted);
+    PyTuple_SET_ITEM(made, 2, PyBool_FromLong(reason == SSL_ERROR_ZERO_RETURN));
+    PyTuple_SET_ITEM(made, 3, answer);
+    PyTuple_SET_ITEM(made, 4, error);
+    return made;
 }
 
 static PyObject *driver_encrypt(Driver *self, PyObject *const *args, Py_ssize_t count)

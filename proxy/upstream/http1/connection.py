@@ -155,7 +155,7 @@ class UpstreamConnection(Carrier):
                 self._buffer = start
                 return
             response = self._reader.read(start[: end + 4], self._limits.head, self._method, self._offer)
-            data = data[end + 4 :]
+            data = start[end + 4 :] if start is data else data[end + 4 :]  # to slice bytes costs compiled code less
             self._head_received(response, data)
         if self._phase is not _Phase.GONE:
             self._receive_body(data)
