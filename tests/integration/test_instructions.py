@@ -38,17 +38,17 @@ CALLS: Final = {
     "stream where both differ": 375.0,
 }
 INSTRUCTIONS: Final = {
-    "repeated": 31_200.0,
-    "other path": 41_400.0,
-    "other fields": 44_800.0,
-    "other answer": 42_400.0,
-    "both differ": 56_100.0,
+    "repeated": 30_900.0,
+    "other path": 41_100.0,
+    "other fields": 44_600.0,
+    "other answer": 42_100.0,
+    "both differ": 55_800.0,
     # some 5,000 of each are the fake loop, in which an answer waits for the end of the turn
-    "repeated stream": 46_900.0,
-    "stream of other path": 66_000.0,
-    "stream of other fields": 77_300.0,
-    "stream of other answer": 62_900.0,
-    "stream where both differ": 93_200.0,
+    "repeated stream": 45_500.0,
+    "stream of other path": 64_500.0,
+    "stream of other fields": 75_900.0,
+    "stream of other answer": 61_500.0,
+    "stream where both differ": 91_900.0,
 }
 # Files of `proxy/downstream` that such a request passes at most, whichever its protocol, without a call back up
 # to another room of it; and those that read, judge, hand over and build a configuration.
