@@ -1,11 +1,15 @@
 """The process from which programs are forked, against one that is started."""
 
+import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests import prepared
+from tests.configurations import Site
+from tests.integration.stage import workers_of
 from tests.programs import PLEXIGATE, NotReadyError, plexigate
 from tests.waiting import until_found
 
@@ -21,6 +25,35 @@ def test_what_a_broken_configuration_is_told_is_the_same(tmp_path: Path) -> None
     assert "nonsense" in started.stderr
     assert (forked.returncode, forked.stdout, forked.stderr) == (started.returncode, started.stdout, started.stderr)
     assert list(caught.value.output) == (started.stdout + started.stderr).splitlines()
+
+
+def test_a_worker_is_to_its_parent_and_to_the_kernel_what_a_started_one_is(tmp_path: Path) -> None:
+    site = Site.make(tmp_path)
+    configuration = site.write(site.minimal)
+    with plexigate(configuration) as running:
+        forked = facts(running.pid)
+    with prepared.refused(), plexigate(configuration) as running:
+        started = facts(running.pid)
+    assert forked == started
+    assert forked["is a leader"]
+
+
+def facts(parent: int) -> dict[str, object]:
+    """What one worker may do, has open, and does at a signal."""
+    (worker,) = workers_of(parent)
+    place = Path(f"/proc/{worker}")
+    status = re.findall(
+        r"^((?:Sig|Shd|Cap|Uid|Gid|Groups|Seccomp|NoNewPrivs).*)$", (place / "status").read_text(), re.MULTILINE
+    )
+    opened = sorted(re.sub(r"\d+", "N", str(one.readlink())) for one in (place / "fd").iterdir())
+    is_child = int((place / "stat").read_text().rpartition(")")[2].split()[1]) == parent
+    return {
+        "status": [line for line in status if not line.startswith("SigQ")],
+        "limits": (place / "limits").read_text(),
+        "opened": opened,
+        "is a child": is_child,
+        "is a leader": os.getsid(worker) == worker,
+    }
 
 
 def test_program_that_has_ended_is_seen_to() -> None:

@@ -4,7 +4,6 @@ import atexit
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests import prepared
 from tests.programs import PLEXIGATE
 
 ROOT = Path(__file__).parents[1]
@@ -110,5 +110,5 @@ class Outcome:
 def upgrade(configuration: Path, *words: str) -> Outcome:
     """Run the command until it ends."""
     command = [PLEXIGATE, "upgrade", "--json", "--config", str(configuration), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    done = prepared.run(command, timeout=_SECONDS)
     return Outcome(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)

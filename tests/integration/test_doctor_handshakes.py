@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests import prepared
 from tests.certificates import CertificateFiles
 from tests.configurations import identity, listener
 from tests.integration.gateway import Gateway, events
@@ -23,7 +23,7 @@ SECONDS = 60
 def examined(file: Path) -> tuple[int, list[dict[str, Any]]]:
     """The exit status of the doctor, and its findings about handshakes."""
     command = [PLEXIGATE, "doctor", str(file), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = prepared.run(command, timeout=SECONDS)
     assert done.stdout, done.stderr
     findings = json.loads(done.stdout)["findings"]
     return done.returncode, [one for one in findings if one["area"] == "handshakes"]
@@ -103,7 +103,7 @@ def test_bill_of_materials_has_what_was_observed(gateway: Gateway, tmp_path: Pat
     (file,) = gateway.trust.directory.glob("gateway-0.toml")
     out = tmp_path / "out.json"
     command = [PLEXIGATE, "doctor", str(file), "--cbom", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = prepared.run(command, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     assert faults(out.read_text()) == []
     components = {one["bom-ref"]: one for one in json.loads(out.read_text())["components"]}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import config
+from tests import prepared
 from tests.broken_documents import World, as_toml, broken
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.integration.gateway import Trust, complaints, events, gateway
@@ -42,14 +43,8 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 def plexigate(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [PLEXIGATE, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, "COLUMNS": "200", **environment},
-    )
+    """Run a command; it is forked, as this is about what it says, and `tests/test_prepared.py` about its start."""
+    return prepared.run([PLEXIGATE, *arguments], {"COLUMNS": "200", **environment}, 30)
 
 
 def sentence(done: "subprocess.CompletedProcess[str]") -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from certs.storage.lock import StateInUse, StateLock
+from tests import prepared
 from tests.hostile.client import Address, Client
 from tests.integration.stage import workers_of
 from tests.programs import PLEXIGATE, START_SECONDS
@@ -199,9 +200,7 @@ def test_what_the_proxy_keeps_goes_on(tmp_path: Path) -> None:
     extra = f'{EXTRA}[audit]\nfile = "audit.jsonl"\n[rotation]\nstate = "{state}"\n'
 
     def command(*words: str) -> str:
-        done = subprocess.run(
-            [PLEXIGATE, *words, "--config", str(running.path)], capture_output=True, text=True, check=False, timeout=30
-        )
+        done = prepared.run([PLEXIGATE, *words, "--config", str(running.path)])
         assert done.returncode == 0, done.stderr
         return done.stdout
 
