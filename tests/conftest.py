@@ -22,9 +22,11 @@ pytest.register_assert_rewrite(
 from proxy.processes.hot_path import hot_path  # noqa: E402 - rewritten only from here on
 from tests.hsm.fixtures import hsm_site, public_site, shim_module  # noqa: E402 - rewritten only from here on
 from tests.own_places import OwnPlaces  # noqa: E402 - rewritten only from here on
+from tests.prepared_children import forked  # noqa: E402 - rewritten only from here on
 from tests.run_parts import Part  # noqa: E402 - rewritten only from here on
 
 __all__ = [
+    "forked_children",
     "hsm_site",
     "public_site",
     "pytest_addoption",
@@ -53,6 +55,13 @@ hypothesis.settings.load_profile("plexigate")
 # which press Ctrl-C would wait for ever. A handler of ours becomes the default in a new program.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_children() -> Generator[None]:
+    """Fork what tests start that are its parents themselves."""
+    with forked():
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

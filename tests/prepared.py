@@ -33,7 +33,6 @@ from tests import prepared_children
 _LARGEST: Final = 1 << 20
 _ALIEN: Final = ("GLIBC", *prepared_children.ALIEN)
 _TURN: Final = threading.Lock()
-_REFUSED: Final[list[bool]] = []
 _OWN: Final[list[Mapping[str, str]]] = []
 _Key = tuple[str, str, tuple[tuple[str, str], ...]]
 """A program, the namespace of mounts that a test has entered, whose children are in there too, and further variables."""
@@ -85,17 +84,9 @@ class PreparedProcess:
 
 def is_possible(environment: Mapping[str, str] | None) -> bool:
     """Whether a program with these further variables is the same as one that is started."""
-    return not _REFUSED and (bool(_own(environment)) or not any(name.startswith(_ALIEN) for name in environment or ()))
-
-
-@contextmanager
-def refused() -> Iterator[None]:
-    """Start everything until the block ends: for tests of what a process is and holds, which is not to come from the prepared one."""
-    _REFUSED.append(True)
-    try:
-        yield
-    finally:
-        _REFUSED.pop()
+    return not prepared_children.REFUSED and (
+        bool(_own(environment)) or not any(name.startswith(_ALIEN) for name in environment or ())
+    )
 
 
 @contextmanager

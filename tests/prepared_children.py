@@ -34,6 +34,7 @@ _MAINS: Final = {
 ALIEN: Final = ("LD_", "MALLOC", "OPENSSL", "PYTHON")
 """What is read before `main`, or by libraries when they are loaded."""
 _BEFORE: Final = {name: value for name, value in os.environ.items() if name.startswith(ALIEN)}
+REFUSED: Final[list[bool]] = []
 _LARGEST: Final = 1 << 17
 # Numbers of prctl(2).
 _PR_SET_NAME: Final = 15
@@ -53,15 +54,25 @@ def serve() -> Callable[[], None] | None:
         ours.close()
         return _fork_for(theirs)
     theirs.close()
-    subprocess.Popen = _popen(ours)  # type: ignore[assignment,misc]
+    subprocess.Popen = _popen(lambda: ours)  # type: ignore[assignment,misc]
     return None
 
 
 @contextmanager
 def forked() -> Iterator[None]:
     """Have the children of this process forked until the block ends, for tests whose own process is their parent."""
-    with mock.patch.object(subprocess, "Popen", _popen(_process())):
+    with mock.patch.object(subprocess, "Popen", _popen(_process)):
         yield
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Start everything until the block ends: for tests of what a process is and holds, which is not to come from a prepared one."""
+    REFUSED.append(True)
+    try:
+        yield
+    finally:
+        REFUSED.pop()
 
 
 @cache
@@ -84,8 +95,9 @@ def _process() -> socket.socket:
     return ours
 
 
-def _popen(asked: socket.socket) -> type["subprocess.Popen[Any]"]:
+def _popen(process: Callable[[], socket.socket]) -> type["subprocess.Popen[Any]"]:
     turn = threading.Lock()
+    owner = _here()
     system = ctypes.CDLL(None)
 
     class Popen(subprocess.Popen[Any]):
@@ -99,7 +111,7 @@ def _popen(asked: socket.socket) -> type["subprocess.Popen[Any]"]:
             """Of `subprocess`."""
             how = self._how
             environment = dict(os.environ if how.get("env") is None else how["env"])
-            if not _is_possible(args, environment):
+            if _here() != owner or not _is_possible(args, environment):
                 super()._execute_child(args, *rest)  # type: ignore[misc]
                 return
             pipes = rest[9:15]  # what is read and what is written, of each standard stream
@@ -108,6 +120,7 @@ def _popen(asked: socket.socket) -> type["subprocess.Popen[Any]"]:
             kept = list(how.get("pass_fds", ()))
             request = json.dumps([args, environment, ids, how.get("start_new_session"), kept])
             with turn:
+                asked = process()
                 system.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
                 socket.send_fds(asked, [request.encode()], [*standard, *kept])
                 self.pid = int(asked.recv(_LARGEST))
@@ -118,10 +131,19 @@ def _popen(asked: socket.socket) -> type["subprocess.Popen[Any]"]:
     return Popen
 
 
+def _here() -> tuple[int, Path]:
+    """This process, and the namespace of mounts that a test may have entered."""
+    return os.getpid(), Path("/proc/thread-self/ns/mnt").readlink()
+
+
 def _is_possible(command: Any, environment: Mapping[str, str]) -> bool:
     """Whether it is one of those, and forked is the same as started."""
     is_one = isinstance(command, list) and command[:3] == [sys.executable, "-P", "-m"] and command[3] in _MAINS
-    return is_one and {name: value for name, value in environment.items() if name.startswith(ALIEN)} == _BEFORE
+    return (
+        is_one
+        and not REFUSED
+        and {name: value for name, value in environment.items() if name.startswith(ALIEN)} == _BEFORE
+    )
 
 
 def _fork_for(asked: socket.socket) -> Callable[[], None]:

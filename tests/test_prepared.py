@@ -10,6 +10,7 @@ import pytest
 from tests import prepared
 from tests.configurations import Site
 from tests.integration.stage import workers_of
+from tests.prepared_children import refused
 from tests.programs import PLEXIGATE, NotReadyError, plexigate
 from tests.waiting import until_found
 
@@ -32,7 +33,7 @@ def test_a_worker_is_to_its_parent_and_to_the_kernel_what_a_started_one_is(tmp_p
     configuration = site.write(site.minimal)
     with plexigate(configuration) as running:
         forked = facts(running.pid)
-    with prepared.refused(), plexigate(configuration) as running:
+    with refused(), plexigate(configuration) as running:
         started = facts(running.pid)
     assert forked == started
     assert forked["is a leader"]
@@ -70,5 +71,5 @@ def test_variables_that_are_read_before_the_program_need_a_start() -> None:
     assert prepared.is_possible({"SOFTHSM2_CONF": "there"})
     assert not prepared.is_possible({"OPENSSL_CONF": "there"})
     assert not prepared.is_possible({"MALLOC_ARENA_MAX": "1"})
-    with prepared.refused():
+    with refused():
         assert not prepared.is_possible(None)

@@ -7,12 +7,11 @@ import pytest
 
 from certs.hsm.access import TokenAccess
 from certs.hsm.clients.client import TokenProcess
-from tests.forking import forking
 from tests.hsm_tokens import SoftHsm, softhsm, token_process
 from tests.in_memory import in_memory
 from tests.tried_tokens import control, plexi, use
 
-__all__ = ["access", "control", "forking", "hsm", "in_memory", "plexi", "tmp_path", "token", "use"]
+__all__ = ["access", "control", "hsm", "in_memory", "plexi", "tmp_path", "token", "use"]
 
 
 @pytest.fixture

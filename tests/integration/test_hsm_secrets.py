@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from tests import prepared
 from tests.bench.usage import processes
 from tests.certs.authority import private_key
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import USER_PIN
 from tests.integration.hsm_scene import Scene, scene
 from tests.integration.stage import workers_of
+from tests.prepared_children import refused
 
 HANDSHAKES = 20
 Needles = Mapping[str, bytes]
@@ -54,7 +54,7 @@ def memory(pid: int) -> Iterator[bytes]:
 
 @pytest.fixture(autouse=True)
 def started() -> Iterator[None]:
-    with prepared.refused():
+    with refused():
         yield
 
 

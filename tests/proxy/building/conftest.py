@@ -5,9 +5,6 @@ import pytest
 from proxy.tls.openssl.capabilities import Capabilities
 from proxy.tls.openssl.capabilities import survey as survey_openssl
 from tests.configurations import Site
-from tests.forking import forking
-
-__all__ = ["forking"]
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,9 @@
 import pytest
 
 from tests.configurations import Site
-from tests.forking import forking
 from tests.tried_tokens import control, plexi, use
 
-__all__ = ["control", "forking", "plexi", "site", "use"]
+__all__ = ["control", "plexi", "site", "use"]
 
 
 @pytest.fixture(scope="module")

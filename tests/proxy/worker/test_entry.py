@@ -25,6 +25,7 @@ from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.worker.entry import _read
 from tests.configurations import Site
+from tests.prepared_children import refused
 from tests.programs import plexigate_listeners, program
 from tests.waiting import until_seen
 from tests.workforces import edition_of, is_alive
@@ -157,7 +158,8 @@ def test_workers_die_with_a_parent_that_was_killed(site: Site) -> None:
 
 
 def test_it_is_no_command_for_people() -> None:
-    done = subprocess.run([sys.executable, "-P", "-m", "proxy.worker.entry", "0"], stdin=subprocess.DEVNULL, check=False, capture_output=True, timeout=20)  # fmt: skip
+    with refused():
+        done = subprocess.run([sys.executable, "-P", "-m", "proxy.worker.entry", "0"], stdin=subprocess.DEVNULL, check=False, capture_output=True, timeout=20)  # fmt: skip
     assert done.returncode != 0
 
 

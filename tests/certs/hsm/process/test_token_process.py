@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,15 @@ from certs.hsm.clients.spawning import Spawned, request
 from certs.hsm.errors import PinRefused
 from certs.hsm.process.token_process import _Service
 from tests.hsm_tokens import PIN, SoftHsm
+from tests.prepared_children import refused
 
 WRONG = "wrong-pin-4242"
 
 
 @pytest.fixture(autouse=True)
-def forking() -> None:
-    """What these tests are about is started, and not forked."""
+def started() -> Iterator[None]:
+    with refused():
+        yield
 
 
 def places(pid: int) -> str:

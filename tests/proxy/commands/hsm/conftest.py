@@ -10,10 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.commands.cli import app
-from tests.forking import forking
 from tests.hsm_tokens import SoftHsm, softhsm
-
-__all__ = ["forking"]
 
 
 @dataclass(frozen=True, slots=True)

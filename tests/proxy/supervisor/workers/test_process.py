@@ -7,7 +7,7 @@ import pwd
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import make_dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from proxy.supervisor.workers.process import WorkerProcess, worker_environment
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site
 from tests.descriptors import open_descriptors
+from tests.prepared_children import refused
 from tests.workforces import edition_of
 
 # A ping for the worker; this side takes its answer for another one, as a parent with other definitions does.
@@ -38,8 +39,9 @@ UNLIKE: Any = make_dataclass("Ping", [], bases=(Question[WorkerFigures],), froze
 
 
 @pytest.fixture(autouse=True)
-def forking() -> None:
-    """What these tests are about is started, and not forked."""
+def started() -> Iterator[None]:
+    with refused():
+        yield
 
 
 @asynccontextmanager
