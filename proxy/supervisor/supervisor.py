@@ -101,9 +101,9 @@ class Supervisor:
         renew = self.changeover.renew
         self.rotating: Final = Rotating(loop, self._tasks, self.changeover.swap, tell, CLOCKS)
         self.tickets: Final = TicketRotation(renew, safe, self.served, tell, self.crew.auditing.tickets_rotated)
-        membership = self._membership_of(safe)
         unsealing = Unsealing(loop, renew, safe, self.served, tell)
         payload = PayloadRotation(loop, self.served, self.crew.workforce, renew, safe, tell, wall_clock)
+        membership = self._membership_of(safe, payload)
         self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time, CLOCKS.wall)
         self.watch: Final = LogWatch(loop, lambda: self.served.edition.loaded, tell, CLOCKS.wall)
         self.alerting: Final = self._alerting_of()
@@ -130,7 +130,7 @@ class Supervisor:
         self.crew.tokens.missing.changed = self.rotating.keys_missing
         self.reporting.listen(self.alerting.hear)
 
-    def _membership_of(self, safe: Safe) -> "SupervisorFleet | None":
+    def _membership_of(self, safe: Safe, payload: PayloadRotation) -> "SupervisorFleet | None":
         loaded = self.served.edition.loaded
         if not loaded.config.fleet.etcd:
             return None
@@ -147,6 +147,7 @@ class Supervisor:
         from proxy.supervisor.membership.kinds.certificates import FleetAccounts, SharedCertificates
         from proxy.supervisor.membership.kinds.challenges import FleetChallenges
         from proxy.supervisor.membership.kinds.orders import Orders
+        from proxy.supervisor.membership.kinds.rings import Rings
         from proxy.supervisor.membership.kinds.shares import LimitShares
         from proxy.supervisor.membership.kinds.tickets import Tickets
         from proxy.supervisor.membership.shared_parts import shared_parts
@@ -170,7 +171,9 @@ class Supervisor:
         self.rotating.fleet.join(certificates)
         proofs = self.crew.proofs
         proofs.showing = replace(proofs.showing, solver=challenges, accounts=accounts)
-        kinds = (*parts.all, orders, shares, *certificates.kinds, *accounts.kinds, *challenges.kinds)
+        rings = Rings(payload, wall_clock)
+        payload.shared = rings
+        kinds = (*parts.all, orders, shares, *certificates.kinds, *accounts.kinds, *challenges.kinds, rings)
         member = member_of(loaded, vault, kinds, tell, wall_clock)
         return SupervisorFleet(member, parts, orders, safe.trail.operation)
 

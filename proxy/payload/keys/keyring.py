@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any, Final, TypedDict
 
 SECRET_BYTES: Final = 32
-_SIGNING_BYTES: Final = 16
+SIGNING_BYTES: Final = 16
 # The number of ended keys that are remembered. A client that uses one is told "retired" and not
 # only "invalid"; no client lags further behind.
 _REMEMBERED: Final = 8
@@ -69,6 +69,10 @@ class NoSuchKey(Exception):
 
     def __str__(self) -> str:
         return f'key {self.version} of ring "{self.ring}" {self.found}'
+
+
+class RingNotChanged(Exception):
+    """A fleet has not taken a change of a ring; a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +252,13 @@ def _shown(key: RingKey) -> RingKeyRow:
 
 
 def _ended(key: RingKey, state: PayloadKeyState, now: float) -> RingKey:
+    return replace(key, state=state, ended=now, secret=ending(key.secret))
+
+
+def ending(secret: bytes) -> bytes:
+    """What is kept of the secret of a key that ends: nothing that decrypts."""
     # a KEM's private key has no half that only tells: nothing of it is kept
-    kept = key.secret[:_SIGNING_BYTES] if len(key.secret) in {SECRET_BYTES, _SIGNING_BYTES} else b""
-    return replace(key, state=state, ended=now, secret=kept)
+    return secret[:SIGNING_BYTES] if len(secret) in {SECRET_BYTES, SIGNING_BYTES} else b""
 
 
 def _forgetting(keys: Sequence[RingKey]) -> tuple[RingKey, ...]:

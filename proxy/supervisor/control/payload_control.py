@@ -14,7 +14,7 @@ from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.payload import PayloadRingExported
 from proxy.payload.key_trials import RingKeyTrial, trials
-from proxy.payload.keys.keyring import NoSuchKey
+from proxy.payload.keys.keyring import NoSuchKey, PayloadKeyState, RingNotChanged
 from proxy.payload.keys.payload_keys import suite_of
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
@@ -43,7 +43,9 @@ class SupervisorPayload:
 
     async def rotate(self, ring: str) -> RingChange:
         version = await _translated(lambda: self._rotation.rotate(ring))
-        return {"ring": ring, "version": version, "state": "active"}
+        states = {one.version: one.state for one in self._rotation.ring(ring).keys}
+        # in a fleet, other nodes have to know it first
+        return {"ring": ring, "version": version, "state": states.get(version, PayloadKeyState.PENDING).value}
 
     async def retire(self, ring: str, version: int) -> RingChange:
         await _translated(lambda: self._rotation.retire(ring, version))
@@ -102,5 +104,5 @@ async def _translated(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result
         return await work()
     except NoSuchRing as error:
         raise CommandRefused(404, str(error)) from None
-    except (NoSuchKey, ConfigError, PayloadStoreUnusable) as error:
+    except (NoSuchKey, ConfigError, PayloadStoreUnusable, RingNotChanged) as error:
         raise CommandRefused(409, str(error)) from None

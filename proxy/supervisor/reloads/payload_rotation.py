@@ -9,14 +9,15 @@ decrypt all earlier messages. If a worker cannot prepare an edition, the ring st
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from certs.audit.entries import Action, Outcome
 from config.values.problems import ConfigError
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.payload import PayloadKeyRetired, PayloadKeyRevoked, PayloadKeyRotated, PayloadRotationFailed
-from proxy.payload.keys.keyring import Keyring, PayloadKeyState
+from proxy.payload.key_document import Identity
+from proxy.payload.keys.keyring import Keyring, PayloadKeyState, RingPolicy
 from proxy.payload.keys.payload_keys import PayloadKeys, policies, suite_of
 from proxy.payload.keys.suite_table import new_secret
 from proxy.processes.messages.questions import TakeRingUses
@@ -47,8 +48,21 @@ class NoSuchRing(Exception):
         return f'there is no payload ring "{self.name}"; there is {", ".join(self.known) or "none"}'
 
 
+class SharedRings(Protocol):
+    """The rings of a fleet. Its methods raise what the fleet refuses with."""
+
+    def shares(self, name: str) -> bool:
+        """Whether the fleet has a ring with this name."""
+
+    async def rotate(self, name: str) -> int:
+        """Let the next key encrypt soon, and return its version."""
+
+    async def end(self, name: str, version: int, *, is_revoked: bool) -> None:
+        """End a key on all nodes. Raises `NoSuchKey`."""
+
+
 class PayloadRotation:
-    """Keeps the rings of the served edition."""
+    """Keeps the rings of the served edition. Those of a fleet it follows."""
 
     def __init__(  # noqa: PLR0913 - what a ring is made of, kept in, and told to
         self,
@@ -69,6 +83,8 @@ class PayloadRotation:
         self._tell = tell
         self._now = wall_clock
         self._changing = asyncio.Lock()
+        self.shared: SharedRings | None = None
+        """Of the fleet, in a fleet."""
         self._polls = 0
 
     async def run(self) -> None:
@@ -86,7 +102,10 @@ class PayloadRotation:
         """Collect uses, and rotate the rings that are due."""
         await self.count()
         rules = policies(self._served.edition.loaded.config)
-        for name in [name for name, ring in self._rings.items() if ring.is_due(rules[name], self._now())]:
+        due = [name for name, ring in self._rings.items() if ring.is_due(rules[name], self._now())]
+        for name in due:
+            if self._is_shared(name):
+                continue
             try:
                 await self.rotate(name)
             except NoSuchRing:  # a reload removed it while another ring was rotated
@@ -112,7 +131,14 @@ class PayloadRotation:
     # -- what changes a ring
 
     async def rotate(self, name: str) -> int:
-        """Encrypt with a new key. Returns its version. Raises `NoSuchRing`, `ConfigError`."""
+        """Encrypt with a new key. Returns its version. Raises `NoSuchRing`, `ConfigError`.
+
+        In a fleet it is used as soon as all nodes know it.
+        """
+        if self.shared is not None and self._is_shared(name):
+            version = await self.shared.rotate(name)
+            self.audit(Action.ROTATE, name, f"key {version} of the fleet")
+            return version
         async with self._changing:
             return await self._rotate(name)
 
@@ -131,16 +157,22 @@ class PayloadRotation:
 
     async def retire(self, name: str, version: int) -> None:
         """End a key that is not needed. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
-        async with self._changing:
-            await self._change(name, lambda ring, now: ring.retired(version, now))
+        if self.shared is not None and self._is_shared(name):
+            await self.shared.end(name, version, is_revoked=False)
+        else:
+            async with self._changing:
+                await self._change(name, lambda ring, now: ring.retired(version, now))
         self._told(Action.RETIRE, "retired", PayloadKeyRetired(name, version))
 
     async def revoke(self, name: str, version: int) -> None:
         """End a key at once, the active one after a rotation. Raises as `retire`."""
-        async with self._changing:
-            if self.ring(name).find(version).state is PayloadKeyState.ACTIVE:
-                await self._rotate(name)
-            await self._change(name, lambda ring, now: ring.revoked(version, now))
+        if self.shared is not None and self._is_shared(name):
+            await self.shared.end(name, version, is_revoked=True)
+        else:
+            async with self._changing:
+                if self.ring(name).find(version).state is PayloadKeyState.ACTIVE:
+                    await self._rotate(name)
+                await self._change(name, lambda ring, now: ring.revoked(version, now))
         self._told(Action.DESTROY, "revoked", PayloadKeyRevoked(name, version))
 
     async def _change(self, name: str, change: Callable[[Keyring, float], Keyring]) -> None:
@@ -163,6 +195,60 @@ class PayloadRotation:
     ) -> None:
         self.audit(action, event.ring, f"key {event.version} {what}")
         self._tell(event)
+
+    def _is_shared(self, name: str) -> bool:
+        return self.shared is not None and self.shared.shares(name)
+
+    # -- what a fleet shares
+
+    @property
+    def rings(self) -> Mapping[str, Keyring]:
+        return self._rings
+
+    @property
+    def policies(self) -> Mapping[str, RingPolicy]:
+        """When each ring of the configuration rotates."""
+        return policies(self._served.edition.loaded.config)
+
+    async def identity(self) -> Identity | None:
+        """The identity that signs sessions; None without sessions, or if it cannot be read."""
+        edition = self._served.edition
+        if edition.loaded.config.payload.sessions is None:
+            return None
+        try:
+            return await in_thread(self._loop, lambda: self.store(edition).identity())
+        except (ConfigError, PayloadStoreUnusable):
+            return None  # who asks for the document of keys is told
+
+    async def follow(self, rings: Mapping[str, Keyring], identity: Identity | None) -> bool:
+        """Serve by rings of a fleet, and sign by this identity; whether all workers do.
+
+        As in a rotation, all workers decrypt by a key before one of them encrypts by it.
+        """
+        try:
+            async with self._changing:
+                learned = {
+                    name: _learned(self._rings[name], ring) for name, ring in rings.items() if name in self._rings
+                }
+                if learned != rings:
+                    await self._serve_by(learned, None)
+                await self._serve_by(rings, identity)
+        except (ConfigError, PayloadStoreUnusable) as error:
+            self._tell(PayloadRotationFailed(", ".join(rings), str(error)))
+            return False
+        return True
+
+    async def _serve_by(self, rings: Mapping[str, Keyring], identity: Identity | None) -> None:
+        now = self._now()
+
+        def changed(edition: Edition, number: int) -> Edition:
+            known = {name: rings.get(name, ring) for name, ring in edition.payload.rings.items()}
+            store = self.store(edition)
+            if identity is not None and store.makes:
+                store.adopt(identity)
+            return edition.with_payload(number, store.signed(edition.loaded.config, known, now))
+
+        await self._renew(changed, lambda edition: self._write(edition, list(rings)))
 
     # -- what is shown
 
@@ -189,3 +275,12 @@ class PayloadRotation:
     def audit(self, action: Action, name: str, detail: str) -> None:
         """Write a step to the audit log."""
         self._safe.trail.operation(action, f"payload ring {name}", Outcome.DONE, detail)
+
+
+def _learned(own: Keyring, ring: Keyring) -> Keyring:
+    """A ring that still encrypts by the key of another one, if it has that."""
+    before = next((one for one in ring.readable if one.secret == own.active.secret), None)
+    if before is None:
+        return ring
+    states = {ring.active.version: PayloadKeyState.PENDING, before.version: PayloadKeyState.ACTIVE}
+    return replace(ring, keys=tuple(replace(one, state=states.get(one.version, one.state)) for one in ring.keys))

@@ -96,6 +96,10 @@ class PayloadStore:
         except (KeyError, TypeError, ValueError):
             raise PayloadStoreUnusable(f'"{self._path(_IDENTITY)}" holds no identity') from None
 
+    def adopt(self, identity: Identity) -> None:
+        """Sign sessions by this identity from now on. Raises `PayloadStoreUnusable`."""
+        self._write(_IDENTITY, _IDENTITY, identity.as_json())
+
     def keys(self, config: Config, known: Mapping[str, Keyring], now: float) -> PayloadKeys:
         """Every ring that a configuration needs: a `known` one, or a new one, which is written.
 

@@ -1,15 +1,17 @@
 """Rings in a running proxy: every change in its order, on disk first, and never by halves."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from certs.audit.entries import Action, Outcome
+from config.tables.payload import PayloadConfig
 from config.values.problems import ConfigError
 from proxy.payload.keys.keyring import Keyring, NoSuchKey, PayloadKeyState
 from proxy.payload.keys.payload_keys import TICKETS, PayloadKeys, kem_ring
+from proxy.supervisor.membership.kinds.ring_plan import PlannedRingKey, RingPlan
 from proxy.supervisor.reloads import payload_rotation
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
 from tests.configurations import Site
@@ -161,3 +163,76 @@ async def test_it_looks_regularly(case: Case, monkeypatch: pytest.MonkeyPatch) -
         assert not running.done()
     running.cancel()
     assert case.parent.told[0]["event"] == "payload_key_rotated"
+
+
+class Fleet:
+    """Shares the ring "chat" alone, and remembers what is ordered."""
+
+    def __init__(self) -> None:
+        self.orders: list[tuple[object, ...]] = []
+
+    def shares(self, name: str) -> bool:
+        return name == "chat"
+
+    async def rotate(self, name: str) -> int:
+        """Order it."""
+        self.orders.append(("rotate", name))
+        return 2
+
+    async def end(self, name: str, version: int, *, is_revoked: bool) -> None:
+        """Order it."""
+        self.orders.append(("end", name, version, is_revoked))
+
+
+async def test_rings_of_a_fleet_are_changed_by_the_fleet_alone(case: Case) -> None:
+    case.rotation.shared = fleet = Fleet()
+    assert await case.rotation.rotate("chat") == 2
+    await case.rotation.retire("chat", 1)
+    await case.rotation.revoke("chat", 2)
+    assert fleet.orders == [("rotate", "chat"), ("end", "chat", 1, False), ("end", "chat", 2, True)]
+    case.now += 100 * 3_600.0
+    await case.rotation.poll()
+    assert case.states() == [(1, "active")], "it is due, and the fleet rotates it"
+    assert case.ring(TICKETS).active.version == 2
+    assert [one[0] for one in case.audited][:3] == [Action.ROTATE, Action.RETIRE, Action.DESTROY]
+
+
+async def test_keys_of_a_fleet_decrypt_in_all_workers_before_one_encrypts_and_are_on_disk(case: Case) -> None:
+    own = case.ring().active
+    plan = RingPlan((PlannedRingKey(1, case.now - 5, b"f" * 32), PlannedRingKey(2, case.now + 9, b"g" * 32)), 1, "")
+    ring = plan.ring(case.ring(), case.rotation.policies["chat"], case.now)
+    assert await case.rotation.follow({"chat": ring}, None)
+    first, second = (keys.rings["chat"] for keys in case.parent.brought)
+    assert first.active.secret == own.secret
+    assert {key.secret for key in first.readable} == {own.secret, b"f" * 32, b"g" * 32}
+    assert second == ring == case.on_disk() == case.rotation.rings["chat"]
+    assert second.active.secret == b"f" * 32
+    revoked = plan.without(1, case.now, is_revoked=True).at_once(case.now)
+    later = revoked.ring(case.ring(), case.rotation.policies["chat"], case.now)
+    assert await case.rotation.follow({"chat": later}, None)
+    assert len(case.parent.brought) == 3, "nothing has to be learned first"
+    case.parent.good_for = 0
+    assert not await case.rotation.follow({"chat": ring}, None)
+    assert case.parent.told[-1]["event"] == "payload_rotation_failed"
+
+
+async def test_the_key_document_of_one_node_holds_on_another_one(case: Case, site: Site) -> None:
+    other = FakeParent(sealed_edition(site, f"other-of-{case.now:.0f}"))
+    there = other.rotation(lambda: case.now)
+    identity = await case.rotation.identity()
+    assert identity is not None
+    assert await there.identity() != identity
+    rings = {
+        name: RingPlan.begun(case.ring(name), 1).ring(there.ring(name), there.policies[name], case.now)
+        for name in (KEM, TICKETS)
+    }
+    assert await there.follow(rings, identity)
+    assert await there.identity() == identity
+    mine = identity.pinned.verified(case.parent.edition.payload.document, case.now)
+    assert identity.pinned.verified(other.edition.payload.document, case.now) == mine
+    for name in (KEM, TICKETS):
+        assert there.ring(name).active.secret == case.ring(name).active.secret
+        assert there.ring(name).active.version == case.ring(name).active.version
+    bare = other.edition.loaded.config.model_copy(update={"payload": PayloadConfig()})
+    other.edition = replace(other.edition, loaded=replace(other.edition.loaded, config=bare))
+    assert await there.identity() is None
