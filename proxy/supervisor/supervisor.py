@@ -146,10 +146,10 @@ class Supervisor:
         from proxy.supervisor.membership.kinds.access import FleetAccess
         from proxy.supervisor.membership.kinds.certificates import FleetAccounts, SharedCertificates
         from proxy.supervisor.membership.kinds.challenges import FleetChallenges
+        from proxy.supervisor.membership.kinds.keys.rings import Rings
+        from proxy.supervisor.membership.kinds.keys.tickets import Tickets
         from proxy.supervisor.membership.kinds.orders import Orders
-        from proxy.supervisor.membership.kinds.rings import Rings
         from proxy.supervisor.membership.kinds.shares import LimitShares
-        from proxy.supervisor.membership.kinds.tickets import Tickets
         from proxy.supervisor.membership.shared_parts import shared_parts
 
         tell = self.reporting.tell

@@ -24,8 +24,8 @@ from certs.sealing.recipients import RecipientKem
 from config.loading.loader import load
 from proxy.admin.client import UnixAdminClient
 from proxy.commands.cli import app
-from proxy.supervisor.membership.kinds.ticket_plan import TicketPlan
-from proxy.supervisor.membership.kinds.tickets import TICKETS
+from proxy.supervisor.membership.kinds.keys.ticket_plan import TicketPlan
+from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.state import NodeFile, NodeState
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.certificates import Authority

@@ -7,9 +7,9 @@ from typing import Final
 from config.loading.loaded import LoadedConfig
 from proxy.observe.events.event import Tell
 from proxy.supervisor.membership.kinds.fleet_reload import FleetReload, Reload
+from proxy.supervisor.membership.kinds.keys.tickets import Tickets
 from proxy.supervisor.membership.kinds.lead import Lead
 from proxy.supervisor.membership.kinds.nodes import Nodes
-from proxy.supervisor.membership.kinds.tickets import Tickets
 from proxy.supervisor.membership.own_facts import OwnFacts
 from proxy.supervisor.membership.shared_kind import SharedKind
 

@@ -13,8 +13,8 @@ from certs.sealing.recipients import RecipientKem
 from certs.sealing.sealer import AeadSealer, Sealer
 from proxy.observe.events.event import Event
 from proxy.supervisor.membership.admissions import Admissions
-from proxy.supervisor.membership.kinds.ticket_plan import TicketPlan
-from proxy.supervisor.membership.kinds.tickets import TICKETS, Tickets
+from proxy.supervisor.membership.kinds.keys.ticket_plan import TicketPlan
+from proxy.supervisor.membership.kinds.keys.tickets import TICKETS, Tickets
 from proxy.supervisor.membership.member import Member
 from proxy.supervisor.membership.shared import Shared
 from proxy.supervisor.membership.shared_kind import FleetNode, SharedKind

@@ -10,7 +10,7 @@ import pytest
 from certs.sealing.recipients import PrivateRecipient, RecipientKem
 from proxy.supervisor.membership.admissions import NotAdmitted
 from proxy.supervisor.membership.epochs import Expelled, begun, followed, place_of
-from proxy.supervisor.membership.kinds.tickets import TICKETS
+from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.places import MEMBERS
 from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway
 from proxy.supervisor.membership.values import FleetKey, ValueUnusable

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from proxy.observe.events.secrets import FleetAway
-from proxy.supervisor.membership.kinds.ticket_plan import AHEAD_SECONDS
-from proxy.supervisor.membership.kinds.tickets import TICKETS
+from proxy.supervisor.membership.kinds.keys.ticket_plan import AHEAD_SECONDS
+from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.places import FOUNDED
 from proxy.supervisor.membership.shared import LEADER
 from proxy.supervisor.membership.shared_kind import NotAMember
@@ -253,7 +253,7 @@ async def test_a_running_node_refuses_a_store_that_lost_changes_of_which_it_only
 
 
 async def test_workers_that_refuse_are_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.supervisor.membership.kinds.tickets._REFUSED_SECONDS", 0.001)
+    monkeypatch.setattr("proxy.supervisor.membership.kinds.keys.tickets._REFUSED_SECONDS", 0.001)
     node = world.node("one")
     node.served.refusals = 2
     async with node.running():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.supervisor.membership.kinds.tickets import TICKETS
+from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.shared import LEADER
 from tests.proxy.supervisor.membership.nodes import PERIOD, Node, World, joined
 from tests.waiting import until_seen

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from proxy.admin.requests.contracts import ReloadReport
-from proxy.supervisor.membership.kinds.tickets import Tickets
+from proxy.supervisor.membership.kinds.keys.tickets import Tickets
 from proxy.supervisor.membership.shared_parts import shared_parts
 from tests.proxy.supervisor.membership.nodes import NOW, Served
 from tests.proxy.supervisor.membership.test_configured import loaded_of

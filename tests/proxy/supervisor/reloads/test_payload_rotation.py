@@ -11,7 +11,7 @@ from config.tables.payload import PayloadConfig
 from config.values.problems import ConfigError
 from proxy.payload.keys.keyring import Keyring, NoSuchKey, PayloadKeyState
 from proxy.payload.keys.payload_keys import TICKETS, PayloadKeys, kem_ring
-from proxy.supervisor.membership.kinds.ring_plan import PlannedRingKey, RingPlan
+from proxy.supervisor.membership.kinds.keys.ring_plan import PlannedRingKey, RingPlan
 from proxy.supervisor.reloads import payload_rotation
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
 from tests.configurations import Site

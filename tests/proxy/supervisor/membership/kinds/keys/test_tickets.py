@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy.supervisor.membership.kinds.ticket_plan import AHEAD_SECONDS, TicketPlan
-from proxy.supervisor.membership.kinds.tickets import TICKETS, Tickets
+from proxy.supervisor.membership.kinds.keys.ticket_plan import AHEAD_SECONDS, TicketPlan
+from proxy.supervisor.membership.kinds.keys.tickets import TICKETS, Tickets
 from tests.proxy.supervisor.membership.nodes import NOW, Served
 
 

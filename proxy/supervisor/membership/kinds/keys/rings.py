@@ -15,7 +15,7 @@ from proxy.net.in_thread import in_thread
 from proxy.payload.key_document import Identity
 from proxy.payload.keys.keyring import Keyring, NoSuchKey, RingNotChanged, RingPolicy
 from proxy.payload.keys.suite_table import new_secret
-from proxy.supervisor.membership.kinds.ring_plan import NOTICE_SECONDS, RingPlan
+from proxy.supervisor.membership.kinds.keys.ring_plan import NOTICE_SECONDS, RingPlan
 from proxy.supervisor.membership.shared import Conflict, SharedAway
 from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember
 

@@ -10,8 +10,8 @@ import pytest
 from proxy.payload.key_document import Identity
 from proxy.payload.keys.keyring import Keyring, NoSuchKey, RingNotChanged, RingPolicy
 from proxy.payload.messages.codec import ANY_AGE, RingCodec
-from proxy.supervisor.membership.kinds.ring_plan import NOTICE_SECONDS
-from proxy.supervisor.membership.kinds.rings import Rings
+from proxy.supervisor.membership.kinds.keys.ring_plan import NOTICE_SECONDS
+from proxy.supervisor.membership.kinds.keys.rings import Rings
 from tests.proxy.supervisor.membership.nodes import NOW, Node, World, joined
 from tests.waiting import until_seen
 
@@ -63,7 +63,7 @@ class Party:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
-    monkeypatch.setattr("proxy.supervisor.membership.kinds.rings._REFUSED_SECONDS", 0.001)
+    monkeypatch.setattr("proxy.supervisor.membership.kinds.keys.rings._REFUSED_SECONDS", 0.001)
     return World(tmp_path)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
-from proxy.supervisor.membership.kinds.ticket_plan import TicketPlan
+from proxy.supervisor.membership.kinds.keys.ticket_plan import TicketPlan
 from proxy.supervisor.membership.shared_kind import FleetNode
 from proxy.tls.openssl.tickets import SECRET_BYTES, TicketSecrets
 

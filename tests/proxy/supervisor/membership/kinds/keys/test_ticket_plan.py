@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.supervisor.membership.kinds.ticket_plan import AHEAD_SECONDS, NOTICE_SECONDS, PlannedKey, TicketPlan
+from proxy.supervisor.membership.kinds.keys.ticket_plan import AHEAD_SECONDS, NOTICE_SECONDS, PlannedKey, TicketPlan
 from proxy.tls.openssl.tickets import TicketSecrets
 
 NOW = 1_000_000.0
