@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from certs.sealing.master import KeyInToken
 
 _SHOWN: Final = 12
+_FLEET_FILE: Final = "fleet.sealed"
 _HOW: Final = (
     "give what opens the backup: the sealing key, which plexigate hsm recover brings back from its shares (--module, --token "
     "and --pin-file, or --sealing-key FILE), or a private key of backup key (--key FILE)"
@@ -79,10 +80,16 @@ def restore(  # noqa: PLR0913 - the options of a command
             backup.verify(told)
         _require_signer(manifest, signer, is_by_key=key is not None)
         places: list[str] = []
+        names: set[str] = set()
+
+        def announced(index: "Index") -> None:
+            places.extend(_announced(manifest, index))
+            names.update(Path(one.path).name for one in index.files)
+
         with progress("restoring", 2 * manifest.size) as told:
             Restoration(backup, told).run(
                 lambda: _secret(backup, (key, sealing_key, source)),
-                lambda index: places.extend(_announced(manifest, index)),
+                announced,
                 replaces=replaces,
             )
         _record(file, manifest)
@@ -94,7 +101,8 @@ def restore(  # noqa: PLR0913 - the options of a command
         "converted": converted,
         "left_out": left_out_document(manifest.left_out),
     }
-    answer(document, lambda: _restored_text(manifest, converted), as_json=as_json)
+    is_of_fleet = _FLEET_FILE in names
+    answer(document, lambda: _restored_text(manifest, converted, is_of_fleet=is_of_fleet), as_json=as_json)
 
 
 def _secret(backup: "OpenBackup", given: tuple[Path | None, Path | None, SourceOptions]) -> bytes:
@@ -159,12 +167,17 @@ def _record(file: Path, manifest: "Manifest") -> None:
         record("import", f"backup {file}", "done", f"of {manifest.made_at.isoformat()}, {manifest.files} files")
 
 
-def _restored_text(manifest: "Manifest", converted: Sequence[str]) -> str:
+def _restored_text(manifest: "Manifest", converted: Sequence[str], *, is_of_fleet: bool = False) -> str:
     lines = [
         f"{manifest.files:,} files of {printable(manifest.node)} are restored, as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC.",
         *left_out_lines(manifest.left_out),
     ]
     if converted:
         lines.append(f"The start converts {', '.join(converted)}.")
+    if is_of_fleet:
+        lines.append(
+            "It is a node of a fleet: it takes what etcd has since then, and writes nothing older. It cannot tell whether "
+            "etcd was restored too: look at plexigate fleet status on another node."
+        )
     lines.append(f"Next: plexigate check {printable(manifest.configuration)}, and start the proxy.")
     return "\n".join(lines)

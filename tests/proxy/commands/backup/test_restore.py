@@ -66,6 +66,17 @@ def test_what_a_manifest_says_does_not_move_the_cursor(capsys: pytest.CaptureFix
     assert shown.count("\\x1b[2J") == 3
 
 
+def test_a_node_of_a_fleet_is_told_what_it_cannot_know(site: Installation, tmp_path: Path) -> None:
+    words = "fleet status on another node"
+    for number in range(2):
+        file = tmp_path / f"{number}.pxbackup"
+        told("create", file, "--config", site.path)
+        done = backup("restore", file, "--sealing-key", site.directory / "sealing.key", "--replace")
+        assert done.exit_code == 0, done.output
+        assert (words in done.stdout) is bool(number)
+        site.write("state/fleet.sealed", b"fleet")
+
+
 def test_it_needs_one_way_to_open_it_and_writes_nothing_without(site: Installation, made: Path, tmp_path: Path) -> None:
     key = site.lost(tmp_path / "sealing.key")
     for options in ((), (*by_key(made, tmp_path), "--sealing-key", key)):

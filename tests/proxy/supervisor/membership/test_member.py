@@ -13,6 +13,7 @@ from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.places import FOUNDED
 from proxy.supervisor.membership.shared import LEADER
 from proxy.supervisor.membership.shared_kind import NotAMember
+from proxy.supervisor.membership.state import FILE_NAME
 from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, Node, World, joined, pair
 from tests.proxy.supervisor.membership.stores import FaultyShared, MemoryShared
 from tests.waiting import until_seen
@@ -235,6 +236,25 @@ async def test_a_store_that_lost_changes_is_used_when_an_operator_says_so(world:
         await until_seen(lambda: TICKETS in restored.store.entries)
         await until_seen(lambda: again.member.fault is None)
     assert again.tickets.plan == node.tickets.plan
+
+
+async def test_a_disk_that_was_restored_brings_back_nothing(world: World) -> None:
+    node = world.node("one")
+    path = node.file.directory / FILE_NAME
+    async with node.running():
+        await node.founds()
+        backup, plan = path.read_bytes(), node.tickets.plan
+        world.now += 2 * AHEAD_SECONDS
+        node.member.wake()
+        await until_seen(lambda: node.tickets.plan != plan)
+    stored = world.store.entries[TICKETS]
+    path.write_bytes(backup)
+    again = world.node("one")
+    async with again.running():
+        await until_seen(lambda: again.tickets.plan == node.tickets.plan)
+        await until_seen(lambda: again.member.is_leading)
+        again.member.wake()
+    assert world.store.entries[TICKETS] == stored
 
 
 async def test_a_running_node_refuses_a_store_that_lost_changes_of_which_it_only_heard(world: World) -> None:
