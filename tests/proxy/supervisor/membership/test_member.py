@@ -171,6 +171,20 @@ async def test_a_node_with_another_time_serves_and_neither_takes_nor_leads(world
         assert node.served.followed
 
 
+async def test_a_clock_that_goes_wrong_while_a_node_is_connected_is_noticed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.membership.member._SKEW_SECONDS", 0.01)
+    async with pair(world) as (one, two):
+        await until_seen(lambda: two.member.skew == 0.0)
+        wrong = world.now + 61
+        world.store.now = lambda: wrong
+        await until_seen(lambda: one.member.fault and two.member.fault)
+        assert two.member.fault == "the clock of this node is 1 min behind that of the store: check NTP on both"
+        assert two.member.skew == -61.0
+        assert not one.member.is_leading
+
+
 async def test_a_new_leader_goes_on_with_the_newest_plan_also_if_its_disk_is_slow(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

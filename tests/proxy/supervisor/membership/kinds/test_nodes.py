@@ -32,6 +32,7 @@ class Speaking:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("proxy.supervisor.membership.kinds.nodes._LOOK_SECONDS", 1_000)
     return World(tmp_path)
 
 
