@@ -258,7 +258,7 @@ def _fleet(facts: AlertFacts) -> Iterator[Concern]:
     if fleet.fault is not None and (kind := _OF_FLEET.get(fleet.kind)) is not None:
         yield _concern(kind, fleet.node, fleet.fault)
     elif fleet.fault is not None:
-        yield from _fleet_away(fleet, facts.scrape.now)
+        yield from _fleet_away(fleet, facts.scrape)
     for node, (at, how) in fleet.broken_logs.items():
         if facts.scrape.now - at < _DAY:
             yield _concern(AlertKind.FLEET_LOG_BROKEN, node, f"the audit log of {node} does not go on: {how}")
@@ -268,16 +268,19 @@ def _fleet(facts: AlertFacts) -> Iterator[Concern]:
             yield _concern(AlertKind.FLEET_CONFIGURATION, node, text)
 
 
-def _fleet_away(fleet: FleetFacts, now: float) -> Iterator[Concern]:
+def _fleet_away(fleet: FleetFacts, scrape: Scrape) -> Iterator[Concern]:
     why = f"the store of the fleet: {fleet.fault}"
     if not fleet.planned:
         yield _concern(AlertKind.FLEET_AWAY, fleet.node, f"{why}; this node has not joined", AlertUrgency.SERIOUS)
         return
-    what, until = min(fleet.planned.items(), key=lambda one: one[1])
-    left = max(until - now, 0.0)
+    # no node orders a certificate without the store
+    issued = [one for one in scrape.certificates if one.is_issued]
+    certificates = [(one.expires_at, f"the certificate of {one.identity}") for one in issued]
+    until, what = min([*certificates, *((at, what) for what, at in fleet.planned.items())])
+    left = max(until - scrape.now, 0.0)
     for most, urgency in _FLEET_LEFT:
         if left <= most:
-            text = f"{why}; {what} are planned for {span(left)}"
+            text = f"{why}; planned for {span(left)}: {what}"
             yield _concern(AlertKind.FLEET_AWAY, fleet.node, text, urgency)
             return
 

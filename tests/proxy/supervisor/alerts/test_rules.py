@@ -304,10 +304,10 @@ AWAY = FleetFacts("edge-1", "no answer", FleetFault.STORE)
 @pytest.mark.parametrize(
     ("left", "urgency", "text"),
     [
-        (18 * 3_600, "warning", "the store of the fleet: no answer; session ticket keys are planned for 18 h"),
-        (6 * 3_600, "serious", "the store of the fleet: no answer; session ticket keys are planned for 6 h"),
-        (3_600, "critical", "the store of the fleet: no answer; session ticket keys are planned for 60 min"),
-        (-3_600.0, "critical", "the store of the fleet: no answer; session ticket keys are planned for 0 min"),
+        (18 * 3_600, "warning", "the store of the fleet: no answer; planned for 18 h: session ticket keys"),
+        (6 * 3_600, "serious", "the store of the fleet: no answer; planned for 6 h: session ticket keys"),
+        (3_600, "critical", "the store of the fleet: no answer; planned for 60 min: session ticket keys"),
+        (-3_600.0, "critical", "the store of the fleet: no answer; planned for 0 min: session ticket keys"),
         (None, "serious", "the store of the fleet: no answer; this node has not joined"),
     ],
 )
@@ -321,6 +321,17 @@ def test_a_fleet_whose_store_is_away_while_what_is_planned_ends(left: float | No
 
 def test_an_outage_alone_is_no_concern_while_enough_is_planned() -> None:
     assert concerns(replace(WELL, fleet=replace(AWAY, planned={"session ticket keys": NOW + 19 * 3_600}))) == []
+
+
+def test_a_certificate_that_nobody_can_order_ends_first() -> None:
+    """One from a file of the operator is no matter of the fleet."""
+    fleet = replace(AWAY, planned={"session ticket keys": NOW + 30 * 3_600})
+    for is_issued in (True, False):
+        certificate = CertificateFacts("chat", "ecdsa-p256", (), NOW + 5 * 3_600, is_issued=is_issued)
+        found = concerns(replace(WELL, fleet=fleet, certificates=[certificate]))
+        told = [one.text for one in found if one.kind is AlertKind.FLEET_AWAY]
+        text = "the store of the fleet: no answer; planned for 5 h: the certificate of chat"
+        assert told == ([text] if is_issued else [])
 
 
 @pytest.mark.parametrize(("kind", "told"), [(FleetFault.CLOCK, "fleet_clock"), (FleetFault.RESTORED, "fleet_restored")])
