@@ -1,9 +1,9 @@
 """Leads one order from names and a CSR to a chain (RFC 8555 section 7.4)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from certs.acme.challenges.challenges import proof_of
+from certs.acme.challenges.challenges import NotOffered, proof_of
 from certs.acme.challenges.proofs import PresentingFailed, Proof, Solver
 from certs.acme.client.session import AcmeOrder, Authorization, Session
 from certs.acme.problems import AcmeProblem
@@ -77,7 +77,10 @@ class Ordering:
 
     def fulfil(self, order: AcmeOrder, csr_der: bytes) -> bytes:
         """Prove the names of an order, and have it filled; answers the chain in PEM."""
-        self._prove([self._session.authorization(url) for url in order.body.authorizations])
+        authorizations = [self._session.authorization(url) for url in order.body.authorizations]
+        if order.is_taken_up:
+            self._clean_up([one for one in authorizations if one.status == "valid"])
+        self._prove(authorizations)
         return self._collect(order, csr_der)
 
     # -- names
@@ -87,14 +90,21 @@ class Ordering:
         # always in the same order: of two orders at a time, each would wait for what the other
         # shows
         pending.sort(key=lambda one: one.name)
-        thumbprint = self._session.account.key.thumbprint
-        proofs = [proof_of(one.name, tuple(one.body.challenges), self._kind, thumbprint) for one in pending]
+        proofs = [self._proof(one) for one in pending]
         with self._shown(proofs):
             for one, proof in zip(pending, proofs, strict=True):
                 self._accept(one, proof)
             ends = self._clocks.monotonic() + self._patience.validation
             for one in pending:
                 self._until_valid(one, ends)
+
+    def _clean_up(self, proven: Sequence[Authorization]) -> None:
+        """Take back what an ended process has shown: for tls-alpn-01 it would be in the way of the
+        next order for the name.
+        """
+        for one in proven:
+            with suppress(NotOffered, PresentingFailed):  # it was proven in another way, or is no more there
+                self._solver.withdraw(self._proof(one))
 
     def _accept(self, authorization: Authorization, proof: Proof) -> None:
         """Tell the CA to look, unless a process that has ended did: some CAs refuse to hear it
@@ -106,6 +116,10 @@ class Ordering:
             now = self._session.authorization(authorization.url)
             if now.status == "pending" and not now.is_looked_at:
                 raise
+
+    def _proof(self, authorization: Authorization) -> Proof:
+        thumbprint = self._session.account.key.thumbprint
+        return proof_of(authorization.name, tuple(authorization.body.challenges), self._kind, thumbprint)
 
     def _usable(self, authorization: Authorization) -> Authorization:
         if authorization.status != "pending":

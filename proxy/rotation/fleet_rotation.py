@@ -128,6 +128,8 @@ class FleetRotation:
         key = shelf.identity, shelf.slot
         fellows = self._knowledge.fellows
         if fellows is not None and self.is_shared(key):
+            if not fellows.may_issue:
+                raise NotShared(fellows.why_not)
             offer(shelf, version, parts.homes, fellows.sharing(key, parts))
 
     async def _grant(self, fellows: Fellows, wish: Wish) -> None:

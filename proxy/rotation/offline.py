@@ -97,8 +97,13 @@ class Offline:
     def alone(self) -> Iterator[None]:
         """Hold the state directory, and write the operations on keys to the audit log.
 
-        Raises `StateInUse`, `ConfigError` for an audit log that cannot be used, or `OSError`.
+        Raises `StateInUse`, `OSError`, or `ConfigError`: for a node of a fleet, or for an audit log
+        that cannot be used.
         """
+        loaded = self.parts.loaded
+        if loaded.config.fleet.etcd:
+            found = "set: the nodes of a fleet change certificates together"
+            raise ConfigError([loaded.file.error(("fleet", "etcd"), found, "this command on a member that runs")])
         with hold(self.parts.store.directory, self.parts.store.disk), self._recording():
             recover(self.parts)
             yield

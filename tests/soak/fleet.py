@@ -15,6 +15,7 @@ from rich.table import Table
 from tests.etcd_fleet import proof
 from tests.etcd_fleet.proof import Figures
 from tests.etcd_fleet.scene import FleetScene, fleet_scene
+from tests.integration.certified_fleet import matrix
 
 GONE_SECONDS = 60.0
 KILLS = 5
@@ -63,5 +64,11 @@ def run(_minutes: float, console: Console) -> list[str]:
         for node in scene.nodes:
             node.stop()
         wrong += [f"found on a disk: {one}" for one in proof.found_on_disks(scene)]
+    with tempfile.TemporaryDirectory(prefix="plexigate-certificates-") as directory:
+        try:
+            for step, seconds in matrix(Path(directory)):
+                console.print(f"leader of a rotation killed, {step}: {seconds:.0f} s until both served by one edition")
+        except AssertionError as error:
+            wrong.append(f"a leader killed in a rotation: {error}")
     console.print(table)
     return wrong

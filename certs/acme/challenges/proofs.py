@@ -61,7 +61,9 @@ class Solver(Protocol):
         """Answers when the CA may look. Raises `PresentingFailed`, and leaves nothing then."""
 
     def withdraw(self, proof: Proof) -> None:
-        """Take back what `present` showed, once for each success. Raises `PresentingFailed`."""
+        """Take back what `present` showed, once for each success, or what an ended process may have
+        shown. Raises `PresentingFailed`.
+        """
 
 
 class SharedAccounts(Protocol):

@@ -5,7 +5,7 @@ Each method is one request, or one and its nonces.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypedDict
 
@@ -49,9 +49,12 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class AcmeOrder:
+    """`is_taken_up`: another process has placed it, and may have left proofs behind."""
+
     url: str
     body: messages.Order
     retry_after: float | None
+    is_taken_up: bool = False
 
     @property
     def status(self) -> str:
@@ -176,7 +179,7 @@ class Session:
             if problem.status in _STATUSES_OF_GONE or problem.type in _NO_SUCH_ORDER:
                 return None
             raise
-        return None if order.status == "invalid" else order
+        return None if order.status == "invalid" else replace(order, is_taken_up=True)
 
     def look(self, order: AcmeOrder) -> AcmeOrder:
         return _order(order.url, self._post(order.url, QUESTION))

@@ -62,7 +62,8 @@ class RememberingSolver:
     def withdraw(self, proof: Proof) -> None:
         """Take it back."""
         self.log.append(("withdraw", proof.name))
-        del self.shown[proof.token]
+        if self.shown.pop(proof.token, None) is None:
+            raise PresentingFailed("it was not shown")
         if proof.name in self.keeps:
             raise PresentingFailed("it stays")
 

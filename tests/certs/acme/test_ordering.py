@@ -136,3 +136,26 @@ class Validated(list[float]):
     def append(self, seconds: float) -> None:
         super().append(seconds)
         self.name.status = "valid"
+
+
+def test_what_an_ended_process_has_shown_of_an_order_is_taken_back(ours: Scene, session: Session) -> None:
+    order = session.order(("a.test", "b.test"), None, None)
+    leaving = ordering(ours, session)
+    names = [session.authorization(url) for url in order.body.authorizations]
+    for one in names:  # as a process that ends after the CA was content
+        proof = leaving._proof(one)
+        ours.solver.present(proof)
+        session.accept(proof)
+    taken_up = session.order_at(order.url)
+    assert taken_up is not None
+    assert ordering(ours, session).fulfil(taken_up, csr_for("a.test", "b.test")).startswith(b"-----BEGIN")
+    assert ours.solver.shown == {}
+    assert [name for action, name in ours.solver.log if action == "withdraw"] == ["a.test", "b.test"]
+
+
+def test_names_that_were_proven_before_an_order_of_this_process_are_left_alone(ours: Scene, session: Session) -> None:
+    order = session.order(("a.test",), None, None)
+    for name in ours.ca.names:
+        name.status = "valid"
+    assert ordering(ours, session).fulfil(order, csr_for("a.test")).startswith(b"-----BEGIN")
+    assert ours.solver.log == []

@@ -13,6 +13,7 @@ from certs.rotation.attempt import Attempt
 from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from certs.rotation.planning import Planner
+from certs.sealing.key_file import create_key
 from certs.storage.lock import StateInUse, StateLock
 from certs.storage.shelf import ShelfDamaged
 from config.values.problems import ConfigError
@@ -244,3 +245,14 @@ def test_a_listing_tells_when_the_next_start_would_try(scene: Rotations) -> None
     memory.write_text("{}")
     (listed,) = offline(scene).listing()
     assert part(listed["next"])["failures"] == 0
+
+
+def test_a_node_of_a_fleet_changes_nothing_alone(scene: Rotations) -> None:
+    create_key(scene.directory / "sealing.key")
+    fleet = '[sealing]\nkey = "sealing.key"\n[fleet]\netcd = "http://127.0.0.1:1"\nname = "one"\n'
+    scene.follow(configuration(further=fleet))
+    one = offline(scene)
+    with pytest.raises(ConfigError, match="the nodes of a fleet change certificates together"), one.alone():
+        pass
+    assert scene.shelf().versions() == []
+    assert one.listing()[0]["serial"] is None

@@ -94,7 +94,7 @@ class SharedCertificates:
             return "this node has not joined its fleet, and only members of it issue"
         if one.fault is not None:
             return f"no node of the fleet issues while its store cannot be used: {one.fault}"
-        return f"{leader_of(one.entries) or 'no node'} leads the fleet, and has not replaced it"
+        return f"only the node that leads the fleet does this: {leader_of(one.entries) or 'there is none now'}"
 
     def edition(self, key: Key) -> SharedEdition | None:
         row = self._editions.values.get(_name(key))

@@ -59,7 +59,7 @@ async def test_the_leader_issues_once_and_the_others_serve_by_the_same_key(
         assert two.rotating.facts()[0].error is None, "the leader has a moment"
         two.scene.time.passes(timedelta(minutes=1))
         await two.rotating.turn()
-        assert two.rotating.facts()[0].error == "one leads the fleet, and has not replaced it"
+        assert two.rotating.facts()[0].error == "only the node that leads the fleet does this: one"
         assert len(ca.asked) == 1
         for time in (one.scene.time, of_ca.time):
             time.passes(timedelta(days=6))
@@ -274,7 +274,7 @@ async def test_the_leader_rolls_all_nodes_back(world: World, ca: Moody) -> None:
         assert two.current is not None
         assert (two.current.number, two.current.intent.edition) == (1, 3)
         (outcome,) = await two.rotating.roll_back([CHAT])
-        assert "does not lead" in str(outcome)
+        assert "only the node that leads the fleet does this: one" in str(outcome)
         assert two.served == first
         assert len(ca.asked) == 2
 

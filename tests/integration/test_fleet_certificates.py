@@ -1,0 +1,49 @@
+"""Two proxies with one etcd and pebble, as operators run them: one orders, the other answers the CA and serves by the same key.
+
+The leader is killed in the middle: the next one goes on with its order. `./dev soak fleet` kills it at each step.
+"""
+
+from pathlib import Path
+
+from tests.integration.certified_fleet import certified_fleet, killed_at
+from tests.integration.gateway import events
+from tests.waiting import until_found
+
+
+def test_one_node_orders_the_other_answers_and_goes_on_when_the_first_one_is_killed(tmp_path: Path) -> None:
+    with certified_fleet(tmp_path) as fleet:
+        one, two = fleet.nodes
+        fleet.agrees()
+        assert fleet.orders == 1
+        assert two.running is not None
+        output = two.running.output
+        steps = two.rotate()
+        assert steps[-1] == {"ok": True}
+        assert fleet.orders == 2
+        fleet.agrees()
+        # the front of both asks the second one, while the first one has ordered
+        asked = [line for line in output if "/.well-known/acme-challenge/" in line]
+        assert asked
+        assert all('"status":200' in line for line in asked)
+        assert not [event for event in events(output, "acme") if "is proven" in event["detail"]]
+        killed_at(fleet, "the CA is told")
+        until_found(lambda: two.status["is_leading"])
+        assert one.running is not None
+        # etcd goes: nobody issues, and all serve
+        fleet.etcd.kill()
+        until_found(lambda: all(node.status["fault"] for node in fleet.nodes))
+        assert "the store of the fleet cannot be used" in one.rotate()[-2]["detail"]
+        fleet.agrees()
+
+
+def test_an_internal_ca_is_one_and_outlives_its_leader(tmp_path: Path) -> None:
+    with certified_fleet(tmp_path, None) as fleet:
+        one, two = fleet.nodes
+        fleet.agrees()
+        root = fleet.root()
+        killed_at(fleet, "it is asked for")
+        assert two.status["is_leading"]
+        (path,) = (tmp_path / "edge-2/certificates/issuers/ca/root").glob("v*/chain.pem")
+        assert path.read_text() == root
+        assert one.rotate()[-1] == {"ok": True}
+        fleet.agrees()
