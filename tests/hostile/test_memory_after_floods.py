@@ -12,6 +12,7 @@ from tests.hostile.client import Address
 from tests.hostile.http2_client import Http2Client
 from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import Peer, scripted
+from tests.prepared_children import refused
 from tests.waiting import until_found
 
 pytestmark = pytest.mark.paced
@@ -40,6 +41,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     upstreams = {"one": Upstream((f"unix:{directory / 'raw.sock'}",), path="/")}
     with (
         scripted(script, directory / "raw.sock"),
+        refused(),  # a forked worker is larger, and what it holds would be less beside it
         site(directory, authority, authority.issue("localhost"), upstreams) as proxy,
     ):
         flood_heads(proxy, 20)
