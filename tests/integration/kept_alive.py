@@ -1,7 +1,7 @@
 """A program that counts the work for a request on a kept-alive connection.
 
-A browser's GET passes through our HTTP half to a server and back, without sockets, TLS or a clock:
-each request is the same work. It comes as HTTP/1.1, and as a stream of HTTP/2 alone in its turn of
+A browser's GET, or POST, passes through our HTTP half to a server and back, without sockets, TLS or
+a clock: each request is the same work. It comes as HTTP/1.1, and as a stream of HTTP/2 alone in its turn of
 the loop.
 
 Its head repeats the one before it, which is then not parsed again, or differs as those of chat
@@ -66,6 +66,15 @@ def both_differ(number: int) -> Exchange:
     return _asked(number), _answered(number)
 
 
+def posted(number: int) -> Exchange:
+    """A message that a user sends: path, fields, length, body and answer are new."""
+    body = b'{"text":"%d"}' % number
+    body += b" " * (900 + number % 250 - len(body))
+    own = b"Content-Type: application/json\r\nContent-Length: %d\r\nOrigin: https://chat.test\r\n\r\n" % len(body)
+    asked = _asked(number).replace(b"GET /message", b"POST /channels/%d/messages/%d" % (number % 7, number))
+    return asked[:-2] + own + body, _answered(number)
+
+
 def _asked(number: int) -> bytes:
     trace = b"Accept-Encoding: gzip\r\ntraceparent: 00-%032x-%016x-01" % (number * 7, number)
     tag = b'If-None-Match: "%016x"\r\n\r\n' % number
@@ -103,7 +112,7 @@ def exchanges(exchange: Callable[[int], Exchange]) -> Callable[[], None]:
 
     _, last = made[0][-1]
     run()  # the interpreter specialises what runs often
-    assert server.sent().startswith(b"GET ")
+    assert server.sent().startswith((b"GET ", b"POST "))
     assert client.sent().endswith(last[-126:])
     return run
 
@@ -137,7 +146,7 @@ def streams(exchange: Callable[[int], Exchange]) -> Callable[[], None]:
     made = [[(frames_of.request(request), answer) for request, answer in part] for part in pairs]
     _, last = made[0][-1]
     run()
-    assert server.sent().startswith(b"GET ")
+    assert server.sent().startswith((b"GET ", b"POST "))
     assert client.sent().endswith(last[-126:])
     return run
 
@@ -149,9 +158,10 @@ class _Streams:
         self._encoder = hpack.Encoder()
         self._numbers = count(1, 2)
 
-    def request(self, head: bytes) -> bytes:
+    def request(self, sent: bytes) -> bytes:
         """The frames of the next stream."""
-        start, *lines = head[:-4].split(b"\r\n")
+        head, _, body = sent.partition(b"\r\n\r\n")
+        start, *lines = head.split(b"\r\n")
         method, path, _ = start.split(b" ")
         fields = [(name.lower(), value) for line in lines for name, _, value in [line.partition(b": ")]]
         authority = dict(fields)[b"host"]
@@ -159,8 +169,11 @@ class _Streams:
         kept = [field for field in fields if field[0] not in (b"host", b"connection")]
         encode = self._encoder.encode
         block = encode(pseudo) + _path(path) + encode(kept)
-        flags = frames.Flag.END_HEADERS | frames.Flag.END_STREAM
-        return frame(frames.FrameType.HEADERS, flags, next(self._numbers), block)
+        number = next(self._numbers)
+        if not body:
+            return frame(frames.FrameType.HEADERS, frames.Flag.END_HEADERS | frames.Flag.END_STREAM, number, block)
+        rest = frame(frames.FrameType.DATA, frames.Flag.END_STREAM, number, body)
+        return frame(frames.FrameType.HEADERS, frames.Flag.END_HEADERS, number, block) + rest
 
 
 def _path(path: bytes) -> bytes:
@@ -183,6 +196,8 @@ KINDS: Final[dict[str, Callable[[], Callable[[], None]]]] = {
     "stream where both differ": lambda: streams(both_differ),
 }
 """What opens the connections for each kind of requests."""
+POSTS: Final = {"posted": lambda: exchanges(posted), "posted stream": lambda: streams(posted)}
+"""The same for requests with a body, which pass more files."""
 
 
 def count_calls(run: Callable[[], None]) -> float:
@@ -207,7 +222,7 @@ def count_instructions(run: Callable[[], None], marks: ctypes.CDLL) -> None:
 
 
 if __name__ == "__main__":
-    runs = [begin() for begin in KINDS.values()]
+    runs = [begin() for begin in (KINDS | POSTS).values()]
     gc.collect()
     gc.disable()  # it would come now and then
     if len(sys.argv) == 1:
