@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.limits.rates import Rate
+from proxy.limits.rates import Rate, connections_of_fleet, rate_of_fleet
 
 
 def taken(rate: Rate, times: list[float]) -> list[bool]:
@@ -52,3 +52,15 @@ def test_it_is_a_token_bucket(per_second: int, burst: int, gaps: list[int]) -> N
         expected.append(tokens >= 1)
         tokens -= expected[-1]
     assert taken(Rate.of(per_second, burst), [1_000 + now / 64 for now in times]) == expected
+
+
+def test_a_part_of_a_rate_has_that_part_of_its_burst_and_one_at_least() -> None:
+    whole = Rate.of(8.0, 8)
+    half = whole.part(0.5)
+    assert (half.interval, half.tolerance) == (0.25, 0.75)
+    assert whole.part(1.0) == whole
+    assert whole.part(0.01).tolerance == 0.0
+
+
+def test_limits_of_a_fleet_have_names_of_their_own() -> None:
+    assert rate_of_fleet("public") != connections_of_fleet("public")

@@ -7,7 +7,15 @@ from proxy.supervisor.membership.shared import LEADER, Stored
 
 
 def test_no_name_begins_as_another_one() -> None:
-    names = [LEADER, places.FOUNDED, places.MEMBERS, places.INVITATIONS, places.REQUESTS, places.WELCOMES]
+    names = [
+        LEADER,
+        places.FOUNDED,
+        places.MEMBERS,
+        places.INVITATIONS,
+        places.REQUESTS,
+        places.WELCOMES,
+        places.ORDERS,
+    ]
     assert not [(one, two) for one, two in itertools.permutations(names, 2) if one.startswith(two)]
 
 
@@ -21,3 +29,8 @@ def test_a_leader_is_named_as_the_store_has_it_unless_it_is_no_node() -> None:
     assert places.leader_of({}) is None
     assert places.leader_of({LEADER: Stored(b"edge-1", 7)}) == "edge-1"
     assert places.leader_of({LEADER: Stored(b"\x1b[2J\xff", 7)}) is None
+
+
+def test_orders_are_apart_by_what_they_are_about() -> None:
+    assert places.maintenance_order("chat.test/api") == "orders/maintenance/chat.test/api"
+    assert places.drain_order("chat", "http://10.0.0.7:8000") == "orders/drain/chat/http://10.0.0.7:8000"
