@@ -64,6 +64,7 @@ def valid_keys() -> dict[str, Any]:
     del keys["upstream"]["rooms"]["hash_on"]  # for another balance
     del keys["hsm"]["token"]["plexi"]["pin_credential"]  # for another place
     keys["listener"]["public"] |= {"trusted_peers": ["10.0.0.5"]}  # who sends PROXY headers
+    keys["fleet"]["etcd"] = ["https://10.0.0.1:2379"]  # whose nodes share limits
     return keys
 
 

@@ -11,7 +11,7 @@ from config.values.kinds import ONE_OR_A_LIST, Name, OwnFilePath, Table, WebAddr
 
 class FleetConfig(Table):
     """`[fleet]`: `etcd` are the addresses of the members of etcd's cluster (none: this node is by
-    itself), and `name` is what this node is called.
+    itself), and `name` is what this node is called (None: as its host).
 
     `certificate` and `key` prove it to etcd, whose certificate `ca` has issued (None: one that the
     system trusts). Where etcd has users, this node is `user`, with the password in `password_file`.
@@ -33,8 +33,6 @@ class FleetConfig(Table):
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
-        if self.etcd and self.name is None:
-            raise Refused("a name beside it, which no other node has", found="no name", about=("etcd", "name"))
         for pair in (("certificate", "key"), ("user", "password_file")):
             given = [one for one in pair if getattr(self, one) is not None]
             if len(given) == 1:

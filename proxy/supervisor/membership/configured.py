@@ -1,10 +1,12 @@
 """A node as `[fleet]` of a configuration has it."""
 
 import errno
+import re
 import ssl
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from socket import gethostname
 from typing import Final
 
 from cryptography import x509
@@ -17,6 +19,8 @@ from certs.sealing.recipients import kem_of
 from config.loading.loaded import LoadedConfig
 from config.loading.reading import read_regular
 from config.schema import Config, RatePer
+from config.tables.fleet import FleetConfig
+from config.values.kinds import NAME
 from config.values.problems import Problem, printable
 from proxy.limits.rates import FleetLimit, connections_of_fleet, rate_of_fleet
 from proxy.observe.events.event import Tell
@@ -35,7 +39,12 @@ _FILES: Final = "PEM files: the certificate and key of this node, and the CA of 
 
 
 def fleet_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """An error for files that etcd cannot be asked with. Only reads."""
+    """An error for files that etcd cannot be asked with, and for a host without a name. Reads alone."""
+    name = node_name(loaded.config.fleet)
+    if not re.fullmatch(NAME, name):
+        yield loaded.file.error(
+            ("fleet", "name"), f"the name of the host: {name!a}", "a name, because no node is called so"
+        )
     try:
         _ = _tls(loaded)
     except (ssl.SSLError, OSError, LibsslError) as error:
@@ -77,9 +86,8 @@ def member_of(
 ) -> Member:
     """The membership of a configuration that `fleet_problems` has found no error in."""
     settings = loaded.config.fleet
-    assert settings.name is not None  # there is no etcd without it
     return Member(
-        settings.name,
+        node_name(settings),
         store_of(loaded, settings.etcd),
         NodeFile(
             directory_of(loaded.file, loaded.config.sealing),
@@ -97,6 +105,11 @@ def store_of(loaded: LoadedConfig, endpoints: Sequence[str]) -> EtcdStore:
     `LibsslError` for files that `fleet_problems` finds.
     """
     return EtcdStore(endpoints, _tls(loaded), loaded.config.fleet.prefix, _user(loaded))
+
+
+def node_name(settings: FleetConfig) -> str:
+    """What this node is called."""
+    return settings.name or gethostname().partition(".")[0]
 
 
 def fleet_limits(config: Config) -> Iterator[FleetLimit]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from config.loading.loaded import LoadedConfig
 from proxy.api.fleet import EtcdMemberRow, FleetTrialDocument
-from proxy.supervisor.membership.configured import store_of
+from proxy.supervisor.membership.configured import node_name, store_of
 from proxy.supervisor.membership.etcd import EtcdStore
 from proxy.supervisor.membership.places import NODES
 from proxy.supervisor.membership.shared import Conflict, SharedAway
@@ -22,7 +22,7 @@ one with this condition tells whether it may write, and writes nothing.
 
 async def examined(loaded: LoadedConfig) -> FleetTrialDocument:
     settings = loaded.config.fleet
-    node = settings.name or ""
+    node = node_name(settings)
     store = store_of(loaded, settings.etcd)
     try:
         skew, read_fault = await _skew(store)

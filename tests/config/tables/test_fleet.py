@@ -23,7 +23,6 @@ def test_an_etcd_of_this_machine_needs_no_tls(address: str) -> None:
 @pytest.mark.parametrize(
     "table",
     [
-        {"etcd": "https://a:1"},
         {"etcd": "10.0.0.1:2379", "name": "a"},
         {"etcd": "http://10.0.0.1:2379", "name": "a"},
         {"etcd": "http://etcd.example.org:2379", "name": "a"},

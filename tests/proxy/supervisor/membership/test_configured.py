@@ -10,7 +10,7 @@ from config.loading.loaded import LoadedConfig
 from config.loading.loader import load
 from config.schema import RateConfig, RatePer
 from proxy.limits.rates import FleetLimit
-from proxy.supervisor.membership.configured import fleet_limits, fleet_problems, member_of
+from proxy.supervisor.membership.configured import fleet_limits, fleet_problems, member_of, node_name
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.certificates import Authority
 from tests.configurations import Site
@@ -113,3 +113,13 @@ def test_limits_of_all_nodes_are_found_with_their_names(tmp_path: Path) -> None:
         FleetLimit("connections of public", 500.0, "public"),
     ]
     assert listener.limits.fleet_connections is None
+
+
+@pytest.mark.parametrize(("host", "name"), [("edge-7.example.org", "edge-7"), ("edge_7", "edge_7"), ("-", None)])
+def test_a_node_without_a_name_is_called_as_its_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, name: str | None
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.membership.configured.gethostname", lambda: host)
+    loaded = loaded_of(tmp_path, 'etcd = "http://127.0.0.1:1"')
+    assert [one.key for one in fleet_problems(loaded)] == ([] if name else ["fleet.name"])
+    assert node_name(loaded.config.fleet) == (name or host)
