@@ -39,7 +39,7 @@ _FILES: Final = "PEM files: the certificate and key of this node, and the CA of 
 
 
 def fleet_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """An error for files that etcd cannot be asked with, and for a host without a name. Reads alone."""
+    """An error for a host without a name, and for files that etcd cannot be asked with."""
     name = node_name(loaded.config.fleet)
     if not re.fullmatch(NAME, name):
         yield loaded.file.error(
