@@ -201,7 +201,7 @@ class TestJson:
         ):
             line = parsed(lines.request(request(target=target)))
             assert (line["host"], line["method"]) == (target.host, target.method)
-        for upstream, route in (("a", "x"), ("a", "y"), (None, None), ("b", "y")):
+        for upstream, route in (("a", "x"), ("a", "y"), (None, None), ("b", "y"), ("a", "x")):
             line = parsed(lines.request(request(upstream=upstream, route=route)))
             assert (line["upstream"], line["route"]) == (upstream, route)
 
