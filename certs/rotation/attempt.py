@@ -6,7 +6,6 @@ its deadline changes nothing, because the directory that it would write to is go
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.audit.entries import Action
 from certs.homes.software_homes import FileHome
-from certs.issuing.issuer import Issued, Issuer, IssueRequest, NotShared
+from certs.issuing.issuer import Issued, Issuer, IssueRequest
 from certs.issuing.signing_request import signing_request
 from certs.issuing.trust import trust_of
 from certs.keys.generating import ALGORITHMS
@@ -163,11 +162,13 @@ class Attempt:
         assert self._name is not None
         return SharedKey(self._intent, self._home.for_workers(self._name, self._kept))
 
+    def give_up(self) -> None:
+        """Let no other node go on with it: it has failed. Raises `NotShared`."""
+        if self.task.sharing is not None:
+            self.task.sharing.end()
+
     def undo(self) -> None:
         """Remove the attempt. Raises `HomeFailed` or `OSError`; then the next start tries again."""
-        if self.task.sharing is not None:
-            with suppress(NotShared):  # the next leader goes on with it
-                self.task.sharing.end()
         if self._number is not None:
             self.task.shelf.drop(self._number, self._homes)
 

@@ -112,7 +112,11 @@ class Run:
             progress({"step": RotationStep.CHECK.value, **leaf_facts(leaf)})
             version = await self._step(RotationStep.STORE, LOCAL_SECONDS, lambda: attempt.store(issued))
             progress({"step": RotationStep.STORE.value, "version": version.number})
-        except BaseException:
+        except _StepFailed:
+            await self._undone(attempt.give_up)
+            await self._undone(attempt.undo)
+            raise
+        except BaseException:  # this process ends: another node goes on
             await self._undone(attempt.undo)
             raise
         return version

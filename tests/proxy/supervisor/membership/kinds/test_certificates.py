@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from tests.certs.fake_token import FakeToken
 from tests.proxy.supervisor.membership.kinds.certified import CHAT, Certified, both
-from tests.proxy.supervisor.membership.nodes import World
+from tests.proxy.supervisor.membership.nodes import World, joined
 from tests.rotations import Moody, Rotations, configuration
 from tests.waiting import until_seen
 
@@ -149,26 +150,33 @@ class Slow:
             self.orders.append(f"https://ca.test/{len(self.orders)}")
             memory.keep("https://ca.test", self.orders[-1])
         assert self.gate.wait(10)
+        if self.ca.asked[-1].order is not memory:
+            raise IssueFailed(FailureKind.TEMPORARY, "the process that has asked is gone")
 
 
 async def test_the_next_leader_ends_what_the_last_one_had_begun(world: World, ca: Moody) -> None:
     slow = Slow(ca)
     one, two = Certified(world, "one", ca), Certified(world, "two", ca)
-    async with both(one, two):
-        await until_seen(lambda: slow.orders)
-        world.store.write({"leader": b"two"})  # the lease of the first one is over
-        world.store.token = world.store.revision
-        world.store.expire()
-        await until_seen(lambda: two.node.member.is_leading or one.node.member.is_leading)
+    async with AsyncExitStack() as stack:
+        async with one.running():
+            await one.node.founds()
+            await stack.enter_async_context(two.running())
+            await joined(two.node, one.node)
+            await until_seen(lambda: slow.orders)
+        # the first node has ended, and its lease with it
+        await until_seen(lambda: two.node.member.is_leading)
         slow.gate.set()
-        key, _ = await two.serves()
-        await one.agrees(two)
+        await two.serves()
         assert two.current is not None
         keys = [x509.load_der_x509_csr(request.csr_der).public_key() for request in ca.asked]
-        assert keys == [leaf_of(two.current).public_key()] * len(keys)
+        assert keys == [leaf_of(two.current).public_key()] * 2
         assert len(slow.orders) == 1
-        assert key.startswith(b"-----BEGIN PRIVATE KEY")
         await until_seen(lambda: not [name for name in world.store.entries if name.startswith("rotations/")])
+        # the first one comes back, and undoes what it had begun by itself
+        again = Certified(world, "one", ca)
+        async with again.running():
+            await again.agrees(two)
+    assert len(ca.asked) == 2
 
 
 async def test_what_a_former_leader_still_gets_serves_nobody(world: World, ca: Moody) -> None:
