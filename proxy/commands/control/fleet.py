@@ -55,6 +55,11 @@ def _shown(document: FleetDocument) -> Group:
     )
     facts.add_row("clock", "-" if skew is None else _clock(skew))
     facts.add_row("leader", document["leader"] or "none")
+    schemas = {one["node"]: one["schema"] for one in document["members"] if one["schema"] is not None}
+    if len(set(schemas.values())) > 1:
+        lowest = min(schemas.values())
+        behind = ", ".join(node for node, schema in schemas.items() if schema == lowest)
+        facts.add_row("schema", Text(f"all write {lowest} until {behind} is of a newer version", style="yellow"))
     facts.add_row("tickets planned until", "-" if until is None else _time(until))
     nodes = plain_table("node", "", "version", "schema", "configuration", "key", "since", "let in by")
     for one in document["members"]:

@@ -15,7 +15,7 @@ backup, nor someone who can write into it, brings an old secret back.
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Final
@@ -30,7 +30,7 @@ from proxy.supervisor.membership.joining import Invitation, NotJoined, welcomed
 from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, MemberRow, nodes_of
 from proxy.supervisor.membership.shared import LEADER, LEASE_SECONDS, Conflict, Leadership, Shared, SharedAway, Stored
 from proxy.supervisor.membership.shared_kind import NotAMember, SharedKind
-from proxy.supervisor.membership.shared_values import SharedValues
+from proxy.supervisor.membership.shared_values import SharedValues, batches
 from proxy.supervisor.membership.state import NodeFile, NodeState, NoNodeState, Taken
 from proxy.supervisor.membership.values import FleetKey, ValueUnusable
 
@@ -42,9 +42,6 @@ _SKEW_SECONDS: Final = 30.0
 """Between two looks at the clock of the store."""
 _ACCEPTED: Final = 1
 """The revision of a node that is to take from a store that has lost changes."""
-_MOST_WRITES: Final = 100
-"""As one; etcd allows 128 operations, and 1.5 MB."""
-_MOST_BYTES: Final = 1_000_000
 
 
 class ClockDiffers(SharedAway):
@@ -81,7 +78,7 @@ class Member:
         self.name: Final = name
         self.shared: Final = shared
         self._file = file
-        self._values = SharedValues(kinds)
+        self.values: Final = SharedValues(kinds)
         self._tell = tell
         self.clock: Final = clock
         self._state: NodeState | None = None
@@ -148,7 +145,7 @@ class Member:
         try:
             await self._begin()
             async with asyncio.TaskGroup() as group:
-                for kind in self._values.kinds:
+                for kind in self.values.kinds:
                     group.create_task(kind.run(self))
                 group.create_task(self._stay_connected())
         finally:
@@ -164,7 +161,7 @@ class Member:
             except (SealedFileUnusable, NoNodeState, OSError) as error:
                 self._fail(error)
                 await asyncio.sleep(_RETRY_SECONDS)
-        self._values.begin(self._state.values)
+        self.values.begin(self._state.values)
 
     async def _keep(self, state: NodeState) -> None:
         """Raises `SealedFileUnusable` and `OSError`."""
@@ -176,7 +173,7 @@ class Member:
         _ = self.key
         async with self._settling:
             await self._keep(replace(self.state, revision=_ACCEPTED))
-            self._values.accept_older()
+            self.values.accept_older()
             self.revision = 0
 
     # -- the store
@@ -280,7 +277,7 @@ class Member:
                 await self._take_values(before=record.revision)
             key, row = followed(self.key, record.value, self.name, self.state.private)
             await self._keep(replace(self.state, key=key, revision=max(record.revision, self.state.revision)))
-            self._values.epoch_ended()
+            self.values.epoch_ended()
             self._tell(FleetRekeyed(key.epoch, row["expelled"], row["by"]))
         if self.state.key is not None and self.state.revision:
             found = {**self.state.records, **records(self.key, self.entries)}
@@ -293,12 +290,12 @@ class Member:
         """
         if self.state.key is None or self.state.revision == 0:
             return
-        opened = self._values.open(self.key, self.entries, self.state.values, before)
+        opened = self.values.open(self.key, self.entries, self.state.values, before)
         if opened.kept:
             newest = max(opened.used[name].revision for name in opened.kept)
             values = {**self.state.values, **opened.kept}
             await self._keep(replace(self.state, values=values, revision=max(newest, self.state.revision)))
-        self._values.use(opened, self.entries)
+        self.values.use(opened, self.entries)
         if opened.refused:
             raise opened.refused[0]
 
@@ -356,9 +353,9 @@ class Member:
         if FOUNDED not in self.entries and not self.state.records:
             await self._found(token)
             return
-        spoilt = self._values.spoilt(self.entries)
+        spoilt = self.values.spoilt(self.entries)
         now = self.clock()
-        asked = [kind.due(now, self.key.epoch) for kind in self._values.kinds]
+        asked = [kind.due(now, self.key.epoch) for kind in self.values.kinds]
         due = [one for one in asked if one and spoilt.isdisjoint(one)]
         if not due and not any(self._lost()):
             return
@@ -377,24 +374,30 @@ class Member:
         await self.shared.commit({FOUNDED: 0}, writes, token)
 
     async def _mend(self, token: int | None) -> None:
-        for writes in _batches(self._lost()):
+        for writes in batches(self._lost()):
             await self._commit(writes, token)
 
     def _lost(self) -> Iterator[tuple[str, bytes]]:
         for place, record in self.state.records.items():
             if place not in self.entries:
                 yield place, record
-        for name, taken in self._values.lost(self.entries, self.state.values):
-            yield name, self._sealed(name, taken)
+        schema = self._schema
+        for name, taken in self.values.lost(self.entries, self.state.values):
+            yield name, self._sealed(name, taken, schema)
 
     def _writes_of(self, contents: Mapping[str, object | None]) -> dict[str, bytes | None]:
+        schema = self._schema
         return {
-            name: None if taken is None else self._sealed(name, taken)
-            for name, taken in self._values.numbered(contents, self.state.values, self.clock())
+            name: None if taken is None else self._sealed(name, taken, schema)
+            for name, taken in self.values.numbered(contents, self.state.values, self.clock())
         }
 
-    def _sealed(self, name: str, taken: Taken) -> bytes:
-        return self.key.seal(name, self.name, {"serial": taken.serial, "content": taken.content})
+    def _sealed(self, name: str, taken: Taken, schema: int | None) -> bytes:
+        return self.key.seal(name, self.name, {"serial": taken.serial, "content": taken.content}, schema)
+
+    @property
+    def _schema(self) -> int | None:
+        return self.values.lowest_schema(nodes_of(MEMBERS, self.entries))
 
     async def write(
         self, contents: Mapping[str, object | None], *, as_leader: bool = False, lasts_seconds: int | None = None
@@ -417,20 +420,6 @@ class Member:
         there = self.entries
         compares = {name: there[name].revision if name in there else 0 for name in writes}
         await self.shared.commit(compares, writes, token, lasts_seconds)
-
-
-def _batches(writes: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
-    batch: dict[str, bytes] = {}
-    size = 0
-    for name, value in writes:
-        if len(batch) == _MOST_WRITES or (batch and size + len(value) > _MOST_BYTES):
-            yield batch
-            batch = {}
-            size = 0
-        batch[name] = value
-        size += len(value)
-    if batch:
-        yield batch
 
 
 async def _happened(event: asyncio.Event, seconds: float) -> bool:

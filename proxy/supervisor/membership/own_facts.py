@@ -10,7 +10,7 @@ from certs.audit.log import files_of
 from certs.audit.tail import LogDamaged, open_for_reading, read_tail
 from config.fleet_digest import fleet_digest
 from proxy.supervisor.membership.kinds.node_facts import LogEnd, NodeFacts
-from proxy.supervisor.membership.values import SCHEMA
+from proxy.supervisor.membership.values import SCHEMAS
 
 _LOOKS: Final = 2
 """A rotation may rename a file between two looks."""
@@ -28,7 +28,7 @@ class OwnFacts:
     def __call__(self, told: LogEnd | None) -> NodeFacts:
         """`told` is how its audit log ended the last time. Raises `OSError`."""
         audit = None if self._log is None else log_end(self._log, told)
-        return NodeFacts(self._version, SCHEMA, fleet_digest(self._content()), audit)
+        return NodeFacts(self._version, SCHEMAS.newest, fleet_digest(self._content()), audit)
 
 
 def log_end(path: Path, told: LogEnd | None) -> LogEnd | None:

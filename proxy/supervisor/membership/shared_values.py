@@ -1,15 +1,19 @@
 """What a node has verified of all kinds that its fleet shares."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from proxy.supervisor.membership.shared import Stored
 from proxy.supervisor.membership.shared_kind import SharedKind
 from proxy.supervisor.membership.state import Taken
 from proxy.supervisor.membership.values import FleetKey, OfEarlierEpoch, ValueUnusable
+
+_MOST_WRITES: Final = 100
+"""As one; etcd allows 128 operations, and 1.5 MB."""
+_MOST_BYTES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class SharedValues:
         """What was taken and is on no disk."""
         self._of_epoch_before: set[str] = set()
         """Of `_used`, what the store has sealed by the key of an earlier epoch."""
+        self.lowest_schema: Callable[[Sequence[str]], int | None] = lambda _: None
+        """The newest schema that these members all read, if they have said it."""
 
     def begin(self, kept: Mapping[str, Taken]) -> None:
         """Serve by what is on the disk, as long as the store says nothing newer."""
@@ -122,6 +128,21 @@ class SharedValues:
         for name, stored in entries.items():
             if _is_of(kind, name) and self._used.get(name) != stored:
                 yield name
+
+
+def batches(writes: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, bytes]]:
+    """The same in parts that a store takes as one."""
+    batch: dict[str, bytes] = {}
+    size = 0
+    for name, value in writes:
+        if len(batch) == _MOST_WRITES or (batch and size + len(value) > _MOST_BYTES):
+            yield batch
+            batch = {}
+            size = 0
+        batch[name] = value
+        size += len(value)
+    if batch:
+        yield batch
 
 
 def _is_of(kind: SharedKind, name: str) -> bool:

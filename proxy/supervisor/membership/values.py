@@ -9,6 +9,7 @@ writes, and is not trusted with more. The random nonces allow 2^32 values under 
 import base64
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +17,25 @@ from certs.sealing.envelope import NONCE_BYTES
 from certs.sealing.errors import Tampered
 from certs.sealing.held_key import HeldKey
 
-SCHEMA: Final = 1
+
+@dataclass(frozen=True, slots=True)
+class Schemas:
+    """The schemas of contents that a version of Plexigate reads and writes: `newest`, and the one
+    before it. `newer` makes a content of the newest one of it, by the name of the value, and
+    `older` does the reverse.
+    """
+
+    newest: int
+    newer: Callable[[str, Any], Any]
+    older: Callable[[str, Any], Any]
+
+
+def _same(_: str, content: Any) -> Any:
+    return content
+
+
+SCHEMAS: Final = Schemas(1, _same, _same)
+"""There is one so far."""
 KEY_BYTES: Final = 32
 
 
@@ -42,17 +61,22 @@ class FleetKey:
 
     epoch: int
     secret: bytes = field(repr=False)
+    schemas: Schemas = field(default=SCHEMAS, repr=False, compare=False)
 
     @classmethod
     def fresh(cls, epoch: int) -> "FleetKey":
         return cls(epoch, secrets.token_bytes(KEY_BYTES))
 
-    def seal(self, name: str, writer: str, content: object) -> bytes:
-        """A value with this content, which is written as JSON."""
-        plain = json.dumps(content).encode()
-        nonce, ciphertext = HeldKey(self.secret).encrypt(plain, _associated(name, SCHEMA, self.epoch, writer))
+    def seal(self, name: str, writer: str, content: object, schema: int | None = None) -> bytes:
+        """A value with this content, which is written as JSON: in the newest `schema`, or the one
+        before if not all members read that.
+        """
+        newest = self.schemas.newest
+        schema = newest if schema is None else min(max(schema, newest - 1), newest)
+        plain = json.dumps(content if schema == newest else self.schemas.older(name, content)).encode()
+        nonce, ciphertext = HeldKey(self.secret).encrypt(plain, _associated(name, schema, self.epoch, writer))
         sealed = base64.b64encode(nonce + ciphertext).decode()
-        return json.dumps({"schema": SCHEMA, "epoch": self.epoch, "writer": writer, "ciphertext": sealed}).encode()
+        return json.dumps({"schema": schema, "epoch": self.epoch, "writer": writer, "ciphertext": sealed}).encode()
 
     def open(self, name: str, value: bytes) -> Any:
         """The content of a value. Raises `ValueUnusable`."""
@@ -64,8 +88,9 @@ class FleetKey:
             sealed = base64.b64decode(document["ciphertext"], validate=True)
         except (ValueError, KeyError, TypeError):
             raise ValueUnusable(name, "is no value of a fleet") from None
-        if schema != SCHEMA:
-            raise ValueUnusable(name, f"has schema {schema!a}; this Plexigate knows {SCHEMA}")
+        newest = self.schemas.newest
+        if schema not in {newest, newest - 1} or schema == 0:
+            raise ValueUnusable(name, f"has schema {schema!a}; this Plexigate knows {newest}")
         if epoch != self.epoch:
             is_earlier = isinstance(epoch, int) and epoch < self.epoch
             raise (OfEarlierEpoch if is_earlier else ValueUnusable)(
@@ -73,7 +98,8 @@ class FleetKey:
             )
         try:
             associated = _associated(name, schema, epoch, writer)
-            return json.loads(HeldKey(self.secret).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated))
+            content = json.loads(HeldKey(self.secret).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated))
+            return content if schema == newest else self.schemas.newer(name, content)
         except (Tampered, ValueError):
             raise ValueUnusable(name, "was not sealed by the key of this fleet, or was changed since") from None
 

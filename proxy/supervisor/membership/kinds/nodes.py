@@ -6,7 +6,7 @@ ended, so that it cannot come back with an audit log that was replaced.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -117,6 +117,10 @@ class Nodes:
     def due(self, now: float, epoch: int) -> Mapping[str, object | None]:
         del now, epoch
         return {}
+
+    def lowest_schema(self, members: Sequence[str]) -> int | None:
+        """The newest schema that these nodes all read; None if none of them has said it."""
+        return min((self.facts[node].schema for node in members if node in self.facts), default=None)
 
     def differing(self, configuration: str) -> dict[str, str]:
         """The nodes that are alive and serve by another one, and which."""

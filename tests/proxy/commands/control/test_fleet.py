@@ -37,6 +37,7 @@ def test_status_names_who_is_away_who_differs_and_whose_audit_log_was_changed(ru
     row = next(line for line in output.splitlines() if line.startswith("edge-3"))
     for word in ("alive", "0.2.0", " 2 ", "d1d1d1d1d1d1, differs"):
         assert word in row
+    assert "all write 1 until edge-1 is of a newer version" in output
     assert "agrees with the store" in output
     for skew, words in ((-2.4, "2 s behind the store"), (61.0, "61 s ahead of the store")):
         running.control.fleet.document["skew"] = skew

@@ -1,18 +1,23 @@
 """An epoch leaves one node behind, and no other one, whoever was away meanwhile and whoever leads."""
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from certs.recovery.shares import ShareCollector, SharingScheme, split
+from certs.sealing.held_key import HeldKey
 from certs.sealing.recipients import PrivateRecipient, RecipientKem
+from certs.sealing.sealer import AeadSealer
 from proxy.supervisor.membership.admissions import NotAdmitted
 from proxy.supervisor.membership.epochs import Expelled, begun, followed, place_of
 from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.places import MEMBERS
 from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway
+from proxy.supervisor.membership.state import FILE_NAME, NodeFile
 from proxy.supervisor.membership.values import FleetKey, ValueUnusable
 from tests.proxy.supervisor.membership.nodes import NOW, Node, Notes, World, joined
 from tests.waiting import until_seen
@@ -251,3 +256,33 @@ async def test_what_passes_counts_no_more_in_the_next_epoch_until_it_is_written_
         await again.member.write({"now/two": "z"})
         await until_seen(lambda: notes.lines == {"now/two": "z"})
         assert again.member.fault is None
+
+
+async def test_recovery_shares_and_an_old_backup_of_one_node_open_the_fleet(world: World) -> None:
+    """All machines are lost, but for etcd: a backup has `fleet.sealed`, and the shares bring its sealing key back."""
+    key = bytearray(b"two".ljust(32))
+    shares = split(key, SharingScheme(2, 3))
+    async with three(world) as nodes:
+        backup = (nodes[1].file.directory / FILE_NAME).read_bytes()
+        await nodes[0].admissions.expel("three")
+        await renewed(world, *nodes[:2])
+        wanted = nodes[0].tickets.plan
+    for node in nodes:
+        shutil.rmtree(node.file.directory)
+    collector = ShareCollector()
+    for share in (shares[2], shares[0]):
+        collector.add(" ".join(share.words))
+    rebuilt = AeadSealer(HeldKey(bytes(collector.rebuild())))
+    restored = world.node("two")
+    restored.file.directory.mkdir()
+    (restored.file.directory / FILE_NAME).write_bytes(backup)
+    file = NodeFile(restored.file.directory, lambda: rebuilt, RecipientKem.MLKEM768_X25519)
+    assert file.read().key is not None
+    async with restored.running():
+        await until_seen(lambda: restored.tickets.plan == wanted)
+        assert restored.member.key.epoch == 2
+        await until_seen(lambda: restored.member.is_leading)
+        one = world.node("one")
+        async with one.running():
+            await joined(one, restored)
+            await one.serves(restored)

@@ -1,8 +1,10 @@
 """Nodes in one store: who founds and leads, what all serve by, and what none of them takes."""
 
 import asyncio
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from proxy.supervisor.membership.places import FOUNDED
 from proxy.supervisor.membership.shared import LEADER
 from proxy.supervisor.membership.shared_kind import NotAMember
 from proxy.supervisor.membership.state import FILE_NAME
+from proxy.supervisor.membership.values import Schemas
 from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, Node, World, joined, pair
 from tests.proxy.supervisor.membership.stores import FaultyShared, MemoryShared
 from tests.waiting import until_seen
@@ -309,3 +312,23 @@ async def test_a_disk_that_takes_nothing_is_tried_again(world: World) -> None:
 def _until(node: Node) -> float:
     assert node.tickets.plan is not None
     return node.tickets.plan.until
+
+
+async def test_a_fleet_writes_in_the_schema_that_all_its_members_read(world: World) -> None:
+    async with pair(world) as (one, two):
+        asked: list[list[str]] = []
+
+        def lowest(members: Sequence[str]) -> int:
+            asked.append(sorted(members))
+            return 1
+
+        one.member.values.lowest_schema = lowest
+        newer = replace(one.member.key, schemas=Schemas(2, lambda _, content: content, lambda _, content: content))
+        one.member._state = replace(one.member.state, key=newer)
+        plan = one.tickets.plan
+        assert plan is not None
+        world.now = plan.until - AHEAD_SECONDS + 1
+        one.member.wake()
+        await until_seen(lambda: two.tickets.plan != plan)
+        assert asked[-1] == ["one", "two"]
+        assert json.loads(world.store.entries[TICKETS].value)["schema"] == 1

@@ -2,10 +2,12 @@
 
 import base64
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from proxy.supervisor.membership.values import FleetKey, ValueUnusable
+from proxy.supervisor.membership.values import FleetKey, Schemas, ValueUnusable
 
 KEY = FleetKey(1, bytes(range(32)))
 SEALED = KEY.seal("tickets", "edge-1", {"a": [1]})
@@ -50,6 +52,33 @@ def test_no_value_stands_in_for_another_one_and_no_other_key_opens_it() -> None:
     for key, name in ((KEY, "members/edge-1"), (FleetKey.fresh(1), "tickets")):
         with pytest.raises(ValueUnusable):
             key.open(name, SEALED)
+
+
+def test_two_versions_in_a_row_read_each_other_and_a_field_that_is_not_known_is_kept() -> None:
+    """The next version calls "a" "b", and knows nothing of "c"."""
+
+    def newer(_: str, content: Any) -> Any:
+        return {("b" if name == "a" else name): value for name, value in content.items()}
+
+    def older(_: str, content: Any) -> Any:
+        return {("a" if name == "b" else name): value for name, value in content.items()}
+
+    next_one = replace(KEY, schemas=Schemas(2, newer, older))
+    after = replace(KEY, schemas=Schemas(3, newer, older))
+    assert next_one.open("tickets", KEY.seal("tickets", "edge-1", {"a": 1, "c": 2})) == {"b": 1, "c": 2}
+    by_lowest = next_one.seal("tickets", "edge-2", {"b": 1, "c": 2}, 1)
+    assert KEY.open("tickets", by_lowest) == {"a": 1, "c": 2}
+    assert next_one.open("tickets", by_lowest) == {"b": 1, "c": 2}
+    newest = next_one.seal("tickets", "edge-2", {"b": 1}, 2)
+    assert json.loads(newest)["schema"] == json.loads(next_one.seal("tickets", "edge-2", {"b": 1}))["schema"] == 2
+    assert json.loads(next_one.seal("tickets", "edge-2", {"b": 1}, 3))["schema"] == 2, "what it knows itself"
+    assert json.loads(after.seal("tickets", "edge-3", {"b": 1}, 1))["schema"] == 2, "never two before its own"
+    for reader, value, found in (
+        (KEY, newest, "has schema 2; this Plexigate knows 1"),
+        (after, SEALED, "has schema 1"),
+    ):
+        with pytest.raises(ValueUnusable, match=found):
+            reader.open("tickets", value)
 
 
 def test_the_key_is_not_shown() -> None:
