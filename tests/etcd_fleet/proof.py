@@ -328,6 +328,29 @@ def ordered(scene: FleetScene) -> list[str]:
     return wrong
 
 
+def expelled(scene: FleetScene) -> list[str]:
+    """A node is expelled by another one: the two that stay share on, by other keys; what is wrong."""
+    by, stays, gone = scene.nodes
+    until_found(lambda: len({str(key) for node in scene.nodes for key in ring_of(node)}) == 2)
+    known = {one.secret for one in gone.plan.keys}
+    session = by.visit()[1]
+    by.command("fleet", "expel", gone.name)
+    until_found(lambda: "was expelled from its fleet" in (gone.status["fault"] or ""))
+    until_found(lambda: all(node.state.key and node.state.key.epoch == 2 for node in (by, stays)))
+    until_found(lambda: not known & {one.secret for node in (by, stays) for one in node.plan.keys})
+    until_found(lambda: stays.visit(by.visit()[1])[0])
+    wrong = ["a session was resumed by a key that the expelled node knows"] if stays.visit(session)[0] else []
+    if [row["node"] for row in by.status["members"]] != [by.name, stays.name]:
+        wrong.append("the expelled node is a member")
+    return wrong
+
+
+def ring_of(node: Node) -> list[tuple[object, ...]]:
+    """The keys of the ring that all nodes have: versions, states, and when they begin."""
+    (ring,) = node.command("payload", "list")["rings"]
+    return [(key["version"], key["state"], key["created"]) for key in ring["keys"] if key["version"] < 1_000]
+
+
 def shared_rate(scene: FleetScene, seconds: float) -> Figures:
     """A rate of the whole fleet: one proxy alone gets most of it, and all together get no more."""
     figures = Figures(is_loaded=False)

@@ -195,6 +195,7 @@ class FleetScene:
             '[[route]]\nhost = "localhost"\nupstream = "backend"\n'
             '[[route]]\nhost = "localhost"\npath = "/limited"\nupstream = "backend"\n'
             f'rate = {{ requests_per_second = {PER_SECOND:.1f}, burst = {BURST}, per = "fleet" }}\n'
+            "[payload.ring.chat]\n"
             f'[sealing]\nkey = "{directory}/sealing.key"\ndirectory = "{directory}/state"\n'
             f'[rotation]\nstate = "{directory}/state"\n'
             f'[fleet]\netcd = {json.dumps(urls)}\nname = "{name}"\nca = "{authority.path}"\n'
