@@ -176,7 +176,7 @@ class Supervisor:
         kinds = (*parts.all, orders, shares, *certificates.kinds, *accounts.kinds, *challenges.kinds, rings)
         member = member_of(loaded, vault, kinds, tell, wall_clock)
         member.values.lowest_schema = parts.nodes.lowest_schema
-        return SupervisorFleet(member, parts, orders, safe.trail.operation)
+        return SupervisorFleet(member, parts, orders, lambda: rings.planned, safe.trail.operation)
 
     def _changeover_of(self, safe: Safe) -> Changeover:
         loop = self._loop

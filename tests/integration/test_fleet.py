@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.etcd_fleet import proof
 from tests.etcd_fleet.scene import fleet_scene
 from tests.integration.gateway import events
+from tests.waiting import until_found
 
 
 def test_three_nodes_share_sessions_and_outlive_etcd_and_their_leader(tmp_path: Path) -> None:
@@ -17,6 +18,12 @@ def test_three_nodes_share_sessions_and_outlive_etcd_and_their_leader(tmp_path: 
         assert not founder.visit(own)[0], "before it has joined"
         for node in others:
             assert scene.join(node, founder) < 5
+        until_found(lambda: sum(row["alive"] for row in founder.status["members"]) == 3)
+        assert founder.command("reload", "--fleet")["nodes"] == [
+            {"node": one.name, "fault": None} for one in scene.nodes
+        ]
+        for node in (others[0], founder):
+            assert node.command("fleet", "leader", node.name)["leader"] == node.name
         for happened in (
             proof.leader_killed(scene),
             proof.member_cut_off(scene),

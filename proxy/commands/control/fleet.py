@@ -151,9 +151,8 @@ def leader(
 ) -> None:
     """Show which node leads, or give the lead away.
 
-    A node that ends gives its lead away by itself. Who stepped down does not lead
-    for 30 seconds, unless it is named. Exits with 1 if the node that is wanted does
-    not lead within 10 seconds, or if no node leads.
+    A node that ends gives its lead away by itself. Exits with 1 if the node that is
+    wanted does not lead within 10 seconds, or if no node leads.
     """
     if node is not None and steps_down:
         raise ended("name a node, or use --step-down")

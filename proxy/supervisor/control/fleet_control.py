@@ -44,11 +44,16 @@ Result = TypeVar("Result")
 class SupervisorFleet:
     """Implements `admin.requests.contracts.FleetControl`."""
 
-    def __init__(self, member: Member, parts: SharedParts, orders: Orders, told: Told) -> None:
-        """`told` writes to the audit log who got the key of the fleet."""
+    def __init__(
+        self, member: Member, parts: SharedParts, orders: Orders, planned: Callable[[], Mapping[str, float]], told: Told
+    ) -> None:
+        """`planned` is what else goes on without the store, up to when, in UNIX seconds. `told`
+        writes to the audit log who got the key of the fleet.
+        """
         self._member = member
         self._parts = parts
         self._orders = orders
+        self._planned = planned
         self._told = told
 
     @property
@@ -65,7 +70,7 @@ class SupervisorFleet:
             node=member.name,
             fault=member.fault,
             kind=_KINDS_OF_FAULT.get(type(member.trouble), FleetFault.STORE),
-            planned={} if plan is None else {"session ticket keys": plan.until},
+            planned={} if plan is None else {"session ticket keys": plan.until, **self._planned()},
             leader=leader_of(member.entries),
             is_leading=member.is_leading,
             members=len(nodes_of(MEMBERS, member.entries)),
@@ -125,6 +130,8 @@ class SupervisorFleet:
             raise CommandRefused(409, f"no member {to} is alive: look at plexigate fleet status")
         if to is None and self._parts.nodes.alive <= {member.name}:
             raise CommandRefused(409, "no other node is alive that could lead")
+        if to is not None and to == leader_of(member.entries):
+            return {"node": member.name, "leader": to}
         await _translated(self._parts.lead.give(member, to))
 
         def another_leads() -> bool:

@@ -95,8 +95,8 @@ class Member:
         self._is_connected = False
         self.skew: float | None = None
         """By how many seconds the clock of this node was ahead of that of the store."""
-        self._abstains_until = 0.0
-        """By the clock of the loop."""
+        self._abstains: tuple[float, int] | None = None
+        """Until when, by the clock of the loop, and from which revision on."""
         self.trouble: Exception | None = None
         """Why the store, or something in it, cannot be used."""
 
@@ -217,6 +217,7 @@ class Member:
                 both = {**self.entries, **written}
                 self.entries = {name: stored for name, stored in both.items() if stored is not None}
                 self.revision = changes[-1].revision
+                self._end_abstaining()
                 self._heard.set()
 
     async def _take_what_is_heard(self) -> None:
@@ -309,12 +310,20 @@ class Member:
     @property
     def _may_lead(self) -> bool:
         """Who has no key could do nothing for the fleet, unless there is none yet."""
-        abstains = asyncio.get_running_loop().time() < self._abstains_until
+        abstains = self._abstains is not None and asyncio.get_running_loop().time() < self._abstains[0]
         return not abstains and not self._is_expelled and (self.state.key is not None or FOUNDED not in self.entries)
 
     def abstain(self, seconds: float) -> None:
-        self._abstains_until = asyncio.get_running_loop().time() + seconds
+        self._abstains = asyncio.get_running_loop().time() + seconds, self.revision
         self.wake()
+
+    def _end_abstaining(self) -> None:
+        """When another node has taken the lead: if that one fails, this one is needed."""
+        leader = self.entries.get(LEADER)
+        if self._abstains is None or leader is None or leader.value == self.name.encode():
+            return
+        if leader.revision > self._abstains[1]:
+            self._abstains = None
 
     async def _try_to_lead(self) -> None:
         while True:

@@ -47,7 +47,7 @@ class FleetNode(Protocol):
         """Ask all kinds soon what is due, if this node leads."""
 
     def abstain(self, seconds: float) -> None:
-        """Leave the lead to another node for so long, from now on."""
+        """Leave the lead to another node: until one has taken it, or for so long."""
 
     async def write(
         self, contents: Mapping[str, object | None], *, as_leader: bool = False, lasts_seconds: int | None = None

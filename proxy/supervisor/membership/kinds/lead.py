@@ -1,7 +1,7 @@
 """The lead of a fleet as an operator wants it: away from a node, or with one of them.
 
-The wish is a value that all nodes hear of. Whom it asks to abstain does not lead for a while, so
-that the lead goes to another one within seconds. After that each node may lead as before.
+The wish is a value that all nodes hear of. Whom it asks to abstain does not lead until another one
+has taken the lead, or until the time for that is over. Then each node may lead as before.
 """
 
 import asyncio

@@ -26,6 +26,8 @@ _REFRESH_SECONDS: Final = 30.0
 _TELL_SECONDS: Final = 600.0
 """Facts are told again: who starts cannot open what the key of an earlier epoch has sealed."""
 _LOOK_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 1.0
+"""After a failure of the store, and before this node has joined."""
 _END_SECONDS: Final = 1.0
 _NOT_WRITTEN: Final = (Conflict, SharedAway, NotAMember, SealedFileUnusable, OSError)
 
@@ -135,10 +137,12 @@ class Nodes:
         signed_at = -_REFRESH_SECONDS
         try:
             while True:
+                wait = _RETRY_SECONDS
                 with suppress(*_NOT_WRITTEN):
                     signed_at = await self._say(node, signed_at)
+                    wait = _LOOK_SECONDS
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_SECONDS):
+                    async with asyncio.timeout(wait):
                         await self._changed.wait()
                 self._changed.clear()
         finally:

@@ -44,6 +44,7 @@ class Asked:
 
     def __init__(self, world: World, name: str) -> None:
         self.log: list[tuple[Action, str, Outcome, str]] = []
+        self.planned: dict[str, float] = {}
         self.facts = NodeFacts("0.1.0", 1, DIGEST)
         self.path = world.directory / f"{name}.toml"
         self.path.write_text(FILE)
@@ -53,7 +54,7 @@ class Asked:
         self.node = world.node(name, kinds=[nodes, lead, reload])
         self.parts = SharedParts(self.node.tickets, nodes, lead, reload)
         self.control = SupervisorFleet(
-            self.node.member, self.parts, Orders(follow), lambda *told: self.log.append(told)
+            self.node.member, self.parts, Orders(follow), lambda: self.planned, lambda *told: self.log.append(told)
         )
 
     async def _reload(self, *, dry_run: bool) -> ReloadReport:
@@ -147,6 +148,8 @@ async def test_what_cannot_be_done_is_said(world: World) -> None:
         facts = one.control.facts()
         assert (facts.fault, facts.kind) == ("etcd is gone", FleetFault.STORE)
         assert facts.planned == {"session ticket keys": NOW - 100 + 3 * PERIOD}
+        one.planned = {"payload ring chat": NOW}
+        assert one.control.facts().planned == {**facts.planned, "payload ring chat": NOW}
         assert (await one.control.accept_restore())["fault"] == "etcd is gone"
         assert two.node.member.state.revision > 1
 
@@ -189,6 +192,9 @@ async def test_the_lead_is_given_away(world: World) -> None:
         assert given == {"node": "one", "leader": "two"}
         assert list(differences(given, FleetLeadDocument)) == []
         await until_seen(lambda: two.node.member.is_leading)
+        written = world.store.revision
+        assert await two.control.give_lead("two") == {"node": "two", "leader": "two"}, "it leads already"
+        assert world.store.revision == written
         assert await two.control.give_lead(None) == {"node": "two", "leader": "one"}
 
 

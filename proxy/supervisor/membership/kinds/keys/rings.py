@@ -24,6 +24,7 @@ _RINGS: Final = "payload/rings/"
 _IDENTITY: Final = "payload/identity"
 _LONGEST_SECONDS: Final = 60.0
 """The time until a clock that was set is noticed."""
+_DAY: Final = 86_400.0
 _REFUSED_SECONDS: Final = 30.0
 """After workers have not taken new keys."""
 
@@ -105,6 +106,18 @@ class Rings:
         if ring.is_due(policy, now) and (plan.until_change(now) or 0) > NOTICE_SECONDS:
             return plan.rotated(now)
         return plan
+
+    @property
+    def planned(self) -> dict[str, float]:
+        """Up to when the last key of each ring may serve, in UNIX seconds: a day at least, also if
+        it is to be replaced each hour.
+        """
+        policies = self._served.policies
+        return {
+            f"payload ring {name}": plan.keys[-1].begins + max(policies[name].rotate_seconds, _DAY)
+            for name, plan in self.plans.items()
+            if name in policies
+        }
 
     async def run(self, node: FleetNode) -> None:
         self._node = node

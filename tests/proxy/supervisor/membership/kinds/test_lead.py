@@ -1,10 +1,11 @@
 """The lead of a fleet goes where an operator wants it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from proxy.supervisor.membership.kinds.lead import Lead, LeadWish
+from proxy.supervisor.membership.kinds.lead import ABSTAIN_SECONDS, Lead, LeadWish
 from proxy.supervisor.membership.shared import LEADER
 from tests.proxy.supervisor.membership.nodes import Node, World, joined
 from tests.waiting import until_seen
@@ -35,6 +36,13 @@ async def test_the_lead_goes_to_the_node_that_is_named_and_away_from_one_that_st
             await leads[1].give(two.member, "three")
             await until_seen(lambda: three.member.is_leading)
             assert leader(world) == b"three"
+            # who abstained is needed at once when the new leader fails
+            token = world.store.token
+            world.store.expire()
+            async with asyncio.timeout(ABSTAIN_SECONDS / 2):
+                await until_seen(lambda: world.store.token not in {0, token})
+            await leads[1].give(two.member, "three")
+            await until_seen(lambda: three.member.is_leading and leader(world) == b"three")
             await leads[2].give(three.member, None)
             await until_seen(lambda: leader(world) in {b"one", b"two"})
             await until_seen(lambda: not three.member.is_leading)

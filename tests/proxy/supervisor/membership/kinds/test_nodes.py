@@ -33,6 +33,7 @@ class Speaking:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
     monkeypatch.setattr("proxy.supervisor.membership.kinds.nodes._LOOK_SECONDS", 1_000)
+    monkeypatch.setattr("proxy.supervisor.membership.kinds.nodes._RETRY_SECONDS", 0.01)
     return World(tmp_path)
 
 
@@ -44,7 +45,6 @@ async def test_nodes_hear_of_each_other_and_miss_one_that_ends(world: World) -> 
         async with two.node.running():
             await joined(two.node, one.node)
             one.kind.look()
-            two.kind.look()
             await until_seen(lambda: one.kind.alive == two.kind.alive == {"one", "two"})
             assert one.kind.facts == two.kind.facts == {"one": FACTS, "two": two.facts}
             assert one.kind.differing("c" * 64) == {"two": "d" * 64}

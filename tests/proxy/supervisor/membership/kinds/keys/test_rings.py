@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +105,16 @@ async def test_all_change_over_by_their_clocks_also_without_the_store_and_a_node
                 party.rings.tick()
             await until_seen(lambda: one.ring.active == two.ring.active == again.ring.active != first)
             assert again.opens(one)
+
+
+async def test_the_last_key_may_serve_for_a_day_at_least(world: World) -> None:
+    async with both(world) as (one, _):
+        begins = one.rings.plans["chat"].keys[-1].begins
+        for rotate_seconds, longest in ((3 * 86_400.0, 3 * 86_400.0), (3_600.0, 86_400.0)):
+            one.served.policies = {"chat": replace(POLICY, rotate_seconds=rotate_seconds)}
+            assert one.rings.planned == {"payload ring chat": begins + longest}
+        one.served.policies = {}
+        assert one.rings.planned == {}
 
 
 async def test_a_command_on_any_node_brings_the_next_key_forward(world: World) -> None:
