@@ -11,11 +11,16 @@ import os
 import random
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from proxy.supervisor.membership.shared import LEASE_SECONDS
 from tests.etcd import Etcd
@@ -112,15 +117,18 @@ async def _resume(nodes: Sequence[Node], figures: Figures, stop: asyncio.Event) 
 
 
 def leader_killed(scene: FleetScene) -> Figures:
-    """`kill -9` of the proxy that leads, at any moment of its write: what is planned stays, and another one writes it."""
+    """`kill -9` of the proxy that leads, at any moment of a rotation: nothing that was planned is lost, and another one goes on."""
     leader = scene.led()
     rest = [node for node in scene.nodes if node is not leader]
     planned = leader.plan
 
     def act(figures: Figures) -> None:
         remove(scene.members[0], f"{PREFIX}tickets")  # so that the leader has to write
-        time.sleep(random.uniform(0, 0.05))  # noqa: S311 - any moment
+        rotating = threading.Thread(target=leader.rotate)
+        rotating.start()
+        time.sleep(random.uniform(0, 0.3))  # noqa: S311 - any moment
         leader.kill()
+        rotating.join()
         began = time.monotonic()
         scene.led()
         figures.within("the next one led after", time.monotonic() - began, MOST_LEAD_SECONDS)
@@ -128,8 +136,11 @@ def leader_killed(scene: FleetScene) -> Figures:
     figures = under_load(scene, rest, act)
     leader.start()
     scene.settled()
+    scene.alike()
     if [node.plan for node in scene.nodes] != [planned] * 3:
         figures.wrong.append("the plan of the ticket keys is another one")
+    kinds = {name.partition("/")[0] for name in leader.kept}
+    figures.facts["alike on all disks"] = f"{len(leader.kept)} values ({', '.join(sorted(kinds))})"
     return figures
 
 
@@ -386,22 +397,29 @@ def idle(scene: FleetScene, seconds: float) -> Figures:
 
 def found_on_disks(scene: FleetScene) -> list[str]:
     """The secrets of the run that a thief of the disks of etcd, or of a proxy without its sealing key, finds."""
-    kept = {
-        (name, text)
-        for node in scene.nodes
-        for name, secret in secrets_of(node)
-        for text in (
-            secret,
-            secret.hex().encode(),
-            base64.b64encode(secret),
-            base64.urlsafe_b64encode(secret).rstrip(b"="),
-        )
-    }
-    assert {"the key of the fleet", "tickets"} < {name for name, _ in kept}
+    secrets = {(name, secret) for node in scene.nodes for name, secret in secrets_of(node)}
+    assert {"the key of the fleet", "tickets", "payload"} <= {name.partition("/")[0] for name, _ in secrets}
     places = [*(one.data for one in scene.members), *(node.path.parent / "state" for node in scene.nodes)]
     contents = [(path, path.read_bytes()) for place in places for path in place.rglob("*") if path.is_file()]
     assert any(b"/plexigate/tickets" in content for _, content in contents), "nothing was searched"
-    return [f"{name} in {path}" for name, secret in kept for path, content in contents if secret in content]
+    found: list[str] = []
+    for path, content in contents:
+        unbroken = re.sub(rb"\\n|\s", b"", content)
+        for name, secret in secrets:
+            if secret in content or any(text in unbroken for text in texts_of(secret)):
+                found.append(f"{name} in {path}")
+    return found
+
+
+def texts_of(secret: bytes) -> Iterator[bytes]:
+    """How a secret looks as text: in hexadecimal, and in base64 at any place in what was encoded, such as a key in PEM."""
+    yield secret.hex().encode()
+    yield secret.hex().upper().encode()
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + secret)
+        inner = text[-(-before * 8 // 6) : len(text) - 4]  # without what depends on its neighbours
+        yield inner
+        yield inner.replace(b"+", b"-").replace(b"/", b"_")
 
 
 def secrets_of(node: Node) -> Iterator[tuple[str, bytes]]:
@@ -428,9 +446,16 @@ def secrets_in(content: object) -> Iterator[bytes]:
 
 
 def private_keys(pem: bytes) -> Iterator[bytes]:
-    """The secret part of each, which is its end."""
-    for body in re.findall(rb"-----BEGIN [^-]*PRIVATE KEY-----(.+?)-----END", pem, re.DOTALL):
-        yield base64.b64decode(body)[-32:]
+    """The secret part of each: the number of an elliptic curve, or the seed, which is at the end."""
+    for block, body in re.findall(rb"(-----BEGIN [^-]*PRIVATE KEY-----(.+?)-----END [^-]*-----)", pem, re.DOTALL):
+        try:
+            key = load_pem_private_key(block, None)
+        except (ValueError, UnsupportedAlgorithm):
+            key = None
+        if isinstance(key, EllipticCurvePrivateKey):
+            yield key.private_numbers().private_value.to_bytes(key.key_size // 8)
+        else:
+            yield base64.b64decode(body)[-32:]
 
 
 # -- etcd, as others ask it

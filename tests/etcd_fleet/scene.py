@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -22,7 +22,7 @@ from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import create_key
 from certs.sealing.recipients import RecipientKem
 from config.loading.loader import load
-from proxy.admin.client import UnixAdminClient
+from proxy.admin.client import AdminRefused, AdminUnreachable, UnixAdminClient
 from proxy.commands.cli import app
 from proxy.supervisor.membership.kinds.keys.ticket_plan import TicketPlan
 from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
@@ -156,6 +156,19 @@ class Node:
         return NodeFile(directory, lambda: vault.sealer(Purpose.FLEET), RecipientKem.MLKEM768_X25519).read()
 
     @property
+    def kept(self) -> dict[str, str]:
+        """Everything on its disk that the fleet shares."""
+        return {name: repr((one.serial, one.content)) for name, one in self.state.values.items()}
+
+    def rotate(self) -> None:
+        """Rotate what an operator can: a certificate of the internal CA, and a payload ring. It may be killed meanwhile."""
+        admin = UnixAdminClient(self.socket)
+        with suppress(AdminUnreachable, AdminRefused):
+            admin.post("/payload/chat/rotate", {})
+            for _ in admin.steps("/certificates/inner/rotate", {}):
+                pass
+
+    @property
     def plan(self) -> TicketPlan:
         """Of the ticket keys, on its disk."""
         return TicketPlan.from_json(self.state.values[TICKETS].content)
@@ -195,6 +208,8 @@ class FleetScene:
             '[[route]]\nhost = "localhost"\nupstream = "backend"\n'
             '[[route]]\nhost = "localhost"\npath = "/limited"\nupstream = "backend"\n'
             f'rate = {{ requests_per_second = {PER_SECOND:.1f}, burst = {BURST}, per = "fleet" }}\n'
+            '[identity.inner]\nnames = ["inner.test"]\n[[identity.inner.credential]]\n'
+            'key = "ec-p256@sealed"\nissuer = "ca"\n[issuer.ca]\ntype = "internal"\nkey = "ec-p256@sealed"\nroot = "ec-p256@sealed"\n'
             "[payload.ring.chat]\n"
             f'[sealing]\nkey = "{directory}/sealing.key"\ndirectory = "{directory}/state"\n'
             f'[rotation]\nstate = "{directory}/state"\n'
@@ -264,6 +279,10 @@ class FleetScene:
         until_found(lambda: not any(node.status["fault"] for node in self.running), seconds)
         until_found(lambda: len({node.status["tickets_until"] for node in self.running}) == 1, seconds)
         self.led(seconds)
+
+    def alike(self) -> None:
+        """Wait until all disks have the same of what the fleet shares."""
+        until_found(lambda: self.nodes[0].kept == self.nodes[1].kept == self.nodes[2].kept, 20)
 
     def join(self, node: Node, by: Node) -> float:
         """Let a proxy join, by the commands of docs/fleet.md; how long it took after the approval until it resumed sessions."""
