@@ -400,11 +400,13 @@ def found_on_disks(scene: FleetScene) -> list[str]:
     secrets = {(name, secret) for node in scene.nodes for name, secret in secrets_of(node)}
     assert {"the key of the fleet", "tickets", "payload"} <= {name.partition("/")[0] for name, _ in secrets}
     places = [*(one.data for one in scene.members), *(node.path.parent / "state" for node in scene.nodes)]
-    contents = [(path, path.read_bytes()) for place in places for path in place.rglob("*") if path.is_file()]
+    contents = [
+        (path, path.read_bytes().rstrip(b"\0")) for place in places for path in place.rglob("*") if path.is_file()
+    ]
     assert any(b"/plexigate/tickets" in content for _, content in contents), "nothing was searched"
     found: list[str] = []
     for path, content in contents:
-        unbroken = re.sub(rb"\\n|\s", b"", content)
+        unbroken = content.translate(None, b" \r\n\t").replace(b"\\n", b"")
         for name, secret in secrets:
             if secret in content or any(text in unbroken for text in texts_of(secret)):
                 found.append(f"{name} in {path}")
