@@ -39,7 +39,18 @@ VALUES: Final[tuple[object, ...]] = (
 )
 _FILES: Final = frozenset(
     {
-        *("certificate", "key", "secret", "ca", "ca_file", "root_file", "eab_key_file", "checkpoint_key", "pin_file"),
+        *(
+            "certificate",
+            "key",
+            "secret",
+            "ca",
+            "ca_file",
+            "root_file",
+            "eab_key_file",
+            "checkpoint_key",
+            "pin_file",
+            "password_file",
+        ),
         *("crl", "root_key", "file", "state", "directory", "socket", "module", "module_path"),
     }
 )
@@ -74,11 +85,13 @@ class World:
             ("vault", ("vault.example.org",), "ecdsa-p256"),
         ):
             issue(file, names, kind=kind)
+        issue("node", ("edge-1",), is_named=False)
         self.other = issue("other", ("other.example.org",))
         for name, content in {
             "sticky.key": "s" * 64,
             "letsencrypt.eab": "c2VjcmV0LXNlY3JldA",
             "plexi.pin": "1234",
+            "etcd": "a password of etcd",
             "admins.users": f"ada:{new_hash(b'secret', bytes(16))}\n",
             "page.tokens": "0123456789abcdef" * 4,
         }.items():
@@ -153,8 +166,14 @@ class World:
         keys["log"]["file"] = "log.jsonl"
         keys["ct"] |= {"log_list": "log_list.json", "watch": ["https://ct.example.org/"], "known_serials": ["a1b2"]}
         keys["backup"] |= {"directory": "backups", "recipients": ["safe.pub"]}
-        files = {"certificate": "chat.pem", "key": "chat.key", "ca": self._authority.path.name}
-        keys["fleet"] = {"etcd": ["https://127.0.0.1:1"], "name": "edge-1", "prefix": "/fleet", **files}
+        files = {"certificate": "node.pem", "key": "node.key", "ca": self._authority.path.name, "password_file": "etcd"}
+        keys["fleet"] = {
+            "etcd": ["https://127.0.0.1:1"],
+            "name": "edge-1",
+            "user": "edge-1",
+            "prefix": "/fleet",
+            **files,
+        }
         page = str(self.directory / "page.sock")
         keys["admin"] = {"socket": "admin.sock", "page_socket": page, "metrics_bind": ["127.0.0.1:0"]}
         return keys

@@ -80,6 +80,7 @@ BESIDE = {
     "h2load": "nghttp",
     "vgdb": "valgrind",
     "pkcsconf": "pkcsslotd",
+    "etcdutl": "etcd",
 }
 
 

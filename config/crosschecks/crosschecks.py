@@ -202,10 +202,10 @@ class _CrossChecks(Checks):
         }
         for place, connections in limits.items():
             if connections is not None:
-                yield self.error((*place, "fleet_connections"), str(connections), "a configuration with [fleet]")
+                yield self.error((*place, "fleet_connections"), str(connections), "a node of a fleet (fleet.etcd)")
         for index, route in enumerate(self.config.route):
             if route.rate is not None and route.rate.per is RatePer.FLEET:
-                yield self.error(("route", index, "rate", "per"), '"fleet"', "a configuration with [fleet]")
+                yield self.error(("route", index, "rate", "per"), '"fleet"', "a node of a fleet (fleet.etcd)")
 
     def fleet(self) -> Iterator[Problem]:
         if self.config.fleet.etcd and self.config.sealing.key is None and not self.omissions.touch("sealing"):

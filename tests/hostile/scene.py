@@ -21,6 +21,7 @@ from tests.hostile.recorder import SENTINEL, Recorder
 from tests.hostile.strict import Message
 from tests.integration.admin import Admin
 from tests.integration.stage import workers_of
+from tests.prepared_children import refused
 from tests.programs import plexigate
 
 DOORS = ("chat", "vault")
@@ -262,7 +263,7 @@ def proxy(
     configuration = directory / f"{len(list(directory.glob('*.toml')))}.toml"
     admin = Admin(configuration.with_suffix(".sock"))
     configuration.write_text(process(admin.socket) + text)
-    with plexigate(configuration) as running:
+    with refused(), plexigate(configuration) as running:  # a forked worker grows by each page that it reads first
         yield Proxy(
             workers_of(running.pid)[0],
             {name: Address(int(bound.rpartition(":")[2]), trusted) for name, (bound, *_) in running.ready.items()},

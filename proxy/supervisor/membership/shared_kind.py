@@ -1,4 +1,4 @@
-"""How a kind of thing that nodes share is told to the `Member`. Pure.
+"""How a kind of thing that nodes share is told to the `Member`.
 
 Theory of operation. A value in the store has a name, a content (what JSON can hold) and a serial
 number, which grows with each writing as that of a zone of DNS does. The member does the same for
