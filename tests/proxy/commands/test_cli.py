@@ -61,7 +61,7 @@ OF_A_CONFIGURATION = {"asyncio", "config.schema", "cryptography", "pydantic", "p
         (PROGRAM, "status --socket nowhere", 300, {*OF_A_CA, *OF_A_SERVER, *OF_A_CONFIGURATION}),
         (PROGRAM, "drain chat http://a --socket nowhere", 300, {*OF_A_CA, *OF_A_SERVER, *OF_A_CONFIGURATION}),
         (PROGRAM, "check FILE", 940, {"rich", "pkcs11", "OpenSSL", *OF_A_CA, *OF_A_SERVER}),
-        (MODULES_OF + "import proxy.commands.run", "", 1_072, {"rich", "typer", "pkcs11", "OpenSSL", *OF_A_CA}),
+        (MODULES_OF + "import proxy.commands.run", "", 1_076, {"rich", "typer", "pkcs11", "OpenSSL", *OF_A_CA}),
         (
             MODULES_OF + "import proxy.worker.entry",
             "",
