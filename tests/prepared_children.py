@@ -61,6 +61,7 @@ def serve() -> Callable[[], None] | None:
 @contextmanager
 def forked() -> Iterator[None]:
     """Have the children of this process forked until the block ends, for tests whose own process is their parent."""
+    _process()  # before a test counts its children
     with mock.patch.object(subprocess, "Popen", _popen(_process)):
         yield
 

@@ -105,4 +105,4 @@ def test_answer_waits_for_its_time_and_holds_nobody_up(port: int) -> None:
         assert answers(port, [GET], len(answer(0))) == answer(0)
         assert time.monotonic() - began < 0.3
         assert late.recv(100) == ANSWERS[-1].data
-        assert time.monotonic() - began >= 0.3
+        assert time.monotonic() - began >= 0.29  # a loop counts in whole milliseconds, from where its turn began
