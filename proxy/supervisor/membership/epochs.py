@@ -54,7 +54,7 @@ def next_record(key: FleetKey, entries: Mapping[str, Stored]) -> Stored | None:
 def records(key: FleetKey, entries: Mapping[str, Stored]) -> dict[str, bytes]:
     """Those up to the epoch of a key: a store that was restored may have lost some."""
     places = [place_of(epoch) for epoch in range(1, key.epoch + 1)]
-    return {place: entries[place].value for place in places if place in entries}
+    return {place: entries[place].value for place in places if place in entries and entries[place].value.isascii()}
 
 
 def begun(

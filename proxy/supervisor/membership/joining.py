@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from certs.sealing.recipients import KeyUnreadable, NotOpened, PrivateRecipient, PublicRecipient
-from proxy.supervisor.membership.values import KEY_BYTES, FleetKey
+from proxy.supervisor.membership.values import KEY_BYTES, NOT_READABLE, FleetKey
 
 _INFO: Final = b"plexigate fleet key 1"
 _ID_BYTES: Final = 8
@@ -82,8 +82,8 @@ class JoinRequest:
         """Read what `encode` wrote. Raises `NotJoined`."""
         try:
             found = json.loads(value)
-            return cls(str(found["invitation"]), str(found["public"]), str(found["proof"]))
-        except (ValueError, KeyError, TypeError):
+            return cls(_ascii(found["invitation"]), _ascii(found["public"]), _ascii(found["proof"]))
+        except NOT_READABLE:
             raise NotJoined("a request that is none of this version") from None
 
     @property
@@ -110,8 +110,8 @@ def welcomed(value: bytes, invitation: Invitation, node: str, private: PrivateRe
         epoch = int(found["epoch"])
         wrapped = str(found["wrapped"])
         sealed = bytes.fromhex(wrapped)
-        proof = str(found["proof"])
-    except (ValueError, KeyError, TypeError):
+        proof = _ascii(found["proof"])
+    except NOT_READABLE:
         raise NotJoined("a welcome that is none of this version") from None
     public = private.public.pem().decode()
     if not hmac.compare_digest(proof, invitation.proof("welcome", node, public, str(epoch), wrapped)):
@@ -123,3 +123,11 @@ def welcomed(value: bytes, invitation: Invitation, node: str, private: PrivateRe
     if len(secret) != KEY_BYTES:
         raise NotJoined("a welcome that is not for the key of this node")
     return FleetKey(epoch, secret)
+
+
+def _ascii(value: object) -> str:
+    """Raises `ValueError`, where a comparison or an encoding would raise something else."""
+    text = str(value)
+    if not text.isascii():
+        raise ValueError
+    return text

@@ -9,7 +9,7 @@ from typing import Any, Final
 from proxy.supervisor.membership.shared import Stored
 from proxy.supervisor.membership.shared_kind import SharedKind
 from proxy.supervisor.membership.state import Taken
-from proxy.supervisor.membership.values import FleetKey, OfEarlierEpoch, ValueUnusable
+from proxy.supervisor.membership.values import NOT_READABLE, FleetKey, OfEarlierEpoch, ValueUnusable
 
 _MOST_WRITES: Final = 100
 """As one; etcd allows 128 operations, and 1.5 MB."""
@@ -47,7 +47,7 @@ class SharedValues:
             parsed: dict[str, Any] = {}
             for name, taken in kept.items():
                 if taken.content is not None and _is_of(kind, name):
-                    with suppress(ValueError, KeyError, TypeError):  # of another version; the store has it
+                    with suppress(*NOT_READABLE):  # of another version; the store has it
                         parsed[name] = kind.parse(name, taken.content)
             if parsed:
                 kind.take(parsed)
@@ -154,7 +154,7 @@ def _opened(kind: SharedKind, name: str, found: Any, known: Taken | None) -> tup
     try:
         taken = Taken(int(found["serial"]), found["content"])
         parsed = None if taken.content is None else kind.parse(name, taken.content)
-    except (ValueError, KeyError, TypeError):
+    except NOT_READABLE:
         raise ValueUnusable(name, "has a content that this Plexigate cannot read") from None
     if known is not None and (taken.serial < known.serial or (taken.serial == known.serial and taken != known)):
         raise ValueUnusable(name, "is older than what this node has taken before")

@@ -16,6 +16,7 @@ from typing import Any, Final
 from certs.sealing.envelope import NONCE_BYTES
 from certs.sealing.errors import Tampered
 from certs.sealing.held_key import HeldKey
+from config.values.problems import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ SCHEMAS: Final = Schemas(1, _same, _same)
 KEY_BYTES: Final = 32
 
 
+NOT_READABLE: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What JSON can raise that others have written. Anyone who can write into the store can."""
+
+
 class ValueUnusable(Exception):
     """A value that this node does not use; the text says which one, and why."""
 
@@ -48,7 +53,7 @@ class ValueUnusable(Exception):
         self.found = found
 
     def __str__(self) -> str:
-        return f"{self.name} in the store of the fleet {self.found}"
+        return f"{printable(self.name):.100} in the store of the fleet {self.found}"
 
 
 class OfEarlierEpoch(ValueUnusable):
@@ -86,15 +91,15 @@ class FleetKey:
             epoch = document["epoch"]
             writer = document["writer"]
             sealed = base64.b64decode(document["ciphertext"], validate=True)
-        except (ValueError, KeyError, TypeError):
+        except NOT_READABLE:
             raise ValueUnusable(name, "is no value of a fleet") from None
         newest = self.schemas.newest
-        if schema not in {newest, newest - 1} or schema == 0:
-            raise ValueUnusable(name, f"has schema {schema!a}; this Plexigate knows {newest}")
+        if schema not in (newest, newest - 1) or schema == 0:
+            raise ValueUnusable(name, f"has schema {schema!a:.20}; this Plexigate knows {newest}")
         if epoch != self.epoch:
             is_earlier = isinstance(epoch, int) and epoch < self.epoch
             raise (OfEarlierEpoch if is_earlier else ValueUnusable)(
-                name, f"is sealed by the key of epoch {epoch!a}; this node has that of {self.epoch}"
+                name, f"is sealed by the key of epoch {epoch!a:.20}; this node has that of {self.epoch}"
             )
         try:
             associated = _associated(name, schema, epoch, writer)

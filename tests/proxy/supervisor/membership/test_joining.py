@@ -55,7 +55,14 @@ def test_a_request_without_a_public_key_is_refused() -> None:
             request.welcome(INVITATION, "edge-2", KEY)
 
 
-@pytest.mark.parametrize("value", [b"", b"[]", b"{}", b"\xff"])
+NOT_ASCII = {"invitation": "", "public": "\ud800", "epoch": 1, "wrapped": "", "proof": "é"}
+OF_NO_EPOCH = {"invitation": [], "epoch": float("inf"), "wrapped": "", "proof": ""}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, json.dumps(NOT_ASCII).encode(), json.dumps(OF_NO_EPOCH).encode()],
+)
 def test_what_is_no_request_and_no_welcome_is_refused(value: bytes) -> None:
     with pytest.raises(NotJoined, match="none of this version"):
         JoinRequest.parse(value)

@@ -31,6 +31,7 @@ def test_a_value_opens_under_its_name_and_shows_who_wrote_it() -> None:
         (b"", "is no value of a fleet"),
         (b"[]", "is no value of a fleet"),
         (b"{}", "is no value of a fleet"),
+        (b"[" * 100_000, "is no value of a fleet"),
         (changed(ciphertext="*"), "is no value of a fleet"),
         (changed(ciphertext=""), "was not sealed by the key of this fleet, or was changed since"),
         (
@@ -38,6 +39,8 @@ def test_a_value_opens_under_its_name_and_shows_who_wrote_it() -> None:
             "was not sealed by the key of this fleet, or was changed since",
         ),
         (changed(writer="edge-2"), "was not sealed by the key of this fleet, or was changed since"),
+        (changed(schema=[]), "has schema []; this Plexigate knows 1"),
+        (changed(schema="long" * 100), "has schema 'longlonglonglonglon; this Plexigate knows 1"),
         (changed(schema=2), "has schema 2; this Plexigate knows 1"),
         (changed(epoch=2), "is sealed by the key of epoch 2; this node has that of 1"),
     ],
@@ -46,6 +49,12 @@ def test_other_values_are_refused(value: bytes, found: str) -> None:
     with pytest.raises(ValueUnusable) as refused:
         KEY.open("tickets", value)
     assert str(refused.value) == f"tickets in the store of the fleet {found}"
+
+
+def test_a_name_moves_no_cursor_of_a_terminal() -> None:
+    with pytest.raises(ValueUnusable) as refused:
+        KEY.open("notes/\x1b[2J" + "a" * 200, b"")
+    assert str(refused.value) == "notes/\\x1b[2J" + "a" * 87 + " in the store of the fleet is no value of a fleet"
 
 
 def test_no_value_stands_in_for_another_one_and_no_other_key_opens_it() -> None:
