@@ -154,9 +154,14 @@ class SharedCertificates:
     # -- what a rotation shares, called by its thread
 
     def begun(self, key: Key) -> BegunRow | None:
-        """What another leader has begun, unless a node knows that key which was expelled since."""
+        """What another leader has begun, unless a node knows that key which was expelled since, or
+        who can write into the store has brought back one that has served already.
+        """
         row = self._begun.values.get(_name(key))
-        return None if row is None or row.key.intent.epoch < self._access.epoch else row
+        served = self.edition(key)
+        if row is None or row.key.intent.epoch < self._access.epoch:
+            return None
+        return row if served is None or served.key.intent.begun_at < row.key.intent.begun_at else None
 
     async def begin(self, key: Key, row: BegunRow | None) -> None:
         """Write what was begun; None: it led to nothing. Raises `NotShared`."""

@@ -179,6 +179,19 @@ async def test_the_next_leader_ends_what_the_last_one_had_begun(world: World, ca
     assert len(ca.asked) == 2
 
 
+async def test_a_key_that_has_served_is_not_gone_on_with_although_others_bring_it_back(world: World, ca: Moody) -> None:
+    one = Certified(world, "one", ca)
+    place = "rotations/chat/ec"
+    async with one.running():
+        first, _ = await one.serves()
+        await until_seen(lambda: place not in world.store.entries)
+        begun = next(one.stored for one in world.store.history if one.name == place and one.stored is not None)
+        world.store.write({place: begun.value})
+        await until_seen(lambda: one.node.member.revision == world.store.revision)
+        assert (await one.rotate())[-1]["ok"]
+        assert one.served[0] != first
+
+
 async def test_what_a_former_leader_still_gets_serves_nobody(world: World, ca: Moody) -> None:
     slow = Slow(ca)
     one = Certified(world, "one", ca)
