@@ -20,6 +20,7 @@ is left out.
 import asyncio
 import base64
 import json
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -31,14 +32,17 @@ import aiohttp
 
 from config.values.problems import printable
 from proxy.net.in_thread import in_thread
+from proxy.net.tcp_options import tune
 from proxy.supervisor.membership.shared import (
     LEADER,
     LEASE_SECONDS,
+    MOST_BYTES,
     Conflict,
     SharedAway,
     StoreChange,
     StoreContent,
     Stored,
+    StoreTooLarge,
 )
 
 _ANSWER_SECONDS: Final = 1.5
@@ -49,8 +53,6 @@ _UNAUTHORIZED: Final = 401
 _LONGEST_LINE: Final = 4 * 1_048_576
 _PAGE: Final = "1000"
 """The names of one answer, so that no answer becomes late by their number."""
-_MOST_BYTES: Final = 64 * 1_048_576
-"""A fleet of a hundred nodes with a thousand certificates has a tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,8 @@ class EtcdStore:
             size += sum(len(one.value) for one in page.values())
             if not found.get("more"):
                 return StoreContent(entries, revision, self._now)
-            if size > _MOST_BYTES:
-                raise SharedAway(f"etcd has more than {_MOST_BYTES >> 20} MB below {printable(self._prefix)}")
+            if size > MOST_BYTES:
+                raise StoreTooLarge
             # all pages are of one revision; the next one begins behind the last key
             following = base64.b64decode(found["kvs"][-1]["key"]) + b"\0"
             wanted |= {"key": _encoded(following), "revision": str(revision)}
@@ -253,7 +255,7 @@ class EtcdStore:
         """Ask the present member. Raises `_Refused`, and what aiohttp, an address or JSON raise."""
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
         async with self._session.post(self._address(method), json=body, headers=headers, timeout=timeout) as answer:
-            text = await answer.text()
+            text = await _text(answer)
             self._now = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
             if answer.status == 200:
                 return _object(text)
@@ -265,7 +267,8 @@ class EtcdStore:
     def _session(self) -> aiohttp.ClientSession:
         if self._made is None:
             # a proxy of the environment is for other traffic
-            connector = aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls)
+            tls = True if self._tls is None else self._tls
+            connector = aiohttp.TCPConnector(ssl=tls, socket_factory=_tuned_socket)
             self._made = aiohttp.ClientSession(connector=connector, read_bufsize=_LONGEST_LINE, trust_env=False)
         return self._made
 
@@ -323,6 +326,26 @@ class EtcdLeadership:
     async def give_up(self) -> None:
         with suppress(SharedAway):  # then it ends by itself
             await self._store.end_lease(self._lease)
+
+
+def _tuned_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Behind a balancer, the member that a watch has may be gone while another one answers."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    tune(made)
+    return made
+
+
+async def _text(answer: aiohttp.ClientResponse) -> str:
+    """Raises `ValueError` for one that is longer than what this node would take."""
+    parts: list[bytes] = []
+    left = MOST_BYTES
+    async for part in answer.content.iter_any():
+        parts.append(part)
+        left -= len(part)
+        if left < 0:
+            raise ValueError(f"an answer of more than {MOST_BYTES >> 20} MB")
+    return b"".join(parts).decode()
 
 
 def _encoded(content: bytes) -> str:

@@ -28,7 +28,17 @@ from proxy.observe.events.secrets import FleetAway, FleetBack, FleetJoined, Flee
 from proxy.supervisor.membership.epochs import Expelled, followed, next_record, records
 from proxy.supervisor.membership.joining import Invitation, NotJoined, welcomed
 from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, MemberRow, nodes_of
-from proxy.supervisor.membership.shared import LEADER, LEASE_SECONDS, Conflict, Leadership, Shared, SharedAway, Stored
+from proxy.supervisor.membership.shared import (
+    LEADER,
+    LEASE_SECONDS,
+    MOST_BYTES,
+    Conflict,
+    Leadership,
+    Shared,
+    SharedAway,
+    Stored,
+    StoreTooLarge,
+)
 from proxy.supervisor.membership.shared_kind import NotAMember, SharedKind
 from proxy.supervisor.membership.shared_values import SharedValues, batches
 from proxy.supervisor.membership.state import NodeFile, NodeState, NoNodeState, Taken
@@ -216,6 +226,8 @@ class Member:
                 written = {one.name: one.stored for one in changes}
                 both = {**self.entries, **written}
                 self.entries = {name: stored for name, stored in both.items() if stored is not None}
+                if sum(len(one.value) for one in self.entries.values()) > MOST_BYTES:
+                    raise StoreTooLarge
                 self.revision = changes[-1].revision
                 self._end_abstaining()
                 self._heard.set()

@@ -1,6 +1,7 @@
 """What etcd's gateway says when it cannot do something, and where is asked next."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -75,6 +76,13 @@ async def test_a_failure_is_told_with_its_member(answer: Answer, reason: str, mo
     assert str(away.value) == f"{url}: {reason}"
 
 
+async def test_an_answer_without_end_is_not_taken_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.supervisor.membership.etcd.MOST_BYTES", 1_048_576)
+    async with gateway(saying(f'{{{HEADER},"x":"{"a" * 1_048_576}"}}')) as url, store_of(url) as store:
+        with pytest.raises(SharedAway, match="an answer of more than 1 MB"):
+            await store.read()
+
+
 async def test_the_next_member_is_asked_and_then_kept() -> None:
     asked: list[str] = []
 
@@ -113,6 +121,11 @@ async def test_a_watch_ends_when_requests_go_elsewhere() -> None:
         task = asyncio.get_running_loop().create_task(watch())
         await watching.wait()
         await until_seen(lambda: store._watched is not None)
+        connection = None if store._watched is None else store._watched.connection
+        assert connection is not None
+        assert connection.transport is not None
+        has_probes = connection.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert has_probes, "else a watch whose member is gone behind a balancer is silent for ever"
         assert (await store.read()).revision == 7
         with pytest.raises(SharedAway):
             await task
