@@ -29,6 +29,8 @@ _NOTABLE: Final = 0.02
 """A part of a limit: less is not worth a change."""
 _ROOM: Final = 1.25
 """More than it uses, so that a node can grow before the next cut."""
+_WHOLE: Final = 1.001
+"""A sum of floating point numbers that is 1."""
 _CUT: Final = "shares/cut"
 _WANTED: Final = "shares/of/"
 
@@ -65,7 +67,7 @@ class LimitShares:
 
     def parse(self, name: str, content: Any) -> Any:
         if name == _CUT:
-            return {str(limit): _parts(shares) for limit, shares in dict(content).items()}
+            return {str(limit): _shares(content[limit]) for limit in dict(content)}
         return _parts(content)
 
     def take(self, changed: Mapping[str, Any]) -> None:
@@ -131,6 +133,14 @@ def _parts(content: Any) -> dict[str, float]:
     if not all(0.0 <= one < math.inf for one in parts.values()):
         raise ValueError
     return parts
+
+
+def _shares(content: Any) -> dict[str, float]:
+    """Never more than the limit, whoever has cut it; and no node without a share."""
+    shares = _parts(content)
+    if sum(shares.values()) > _WHOLE or not all(shares.values()):
+        raise ValueError
+    return shares
 
 
 def _differs(one: Mapping[str, float], other: Mapping[str, float]) -> bool:

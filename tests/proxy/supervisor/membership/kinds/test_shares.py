@@ -110,3 +110,11 @@ def test_what_no_node_says_is_refused(world: World, content: object) -> None:
         shares.parse("shares/of/one", content)
     with pytest.raises((ValueError, TypeError, AttributeError)):
         shares.parse("shares/cut", {"rate": content})
+
+
+@pytest.mark.parametrize("content", [{"one": 0.6, "two": 0.6}, {"one": 1.0, "two": 0.0}])
+def test_a_cut_of_more_than_the_limit_or_of_nothing_is_refused(world: World, content: object) -> None:
+    shares = User(world, "one").shares
+    assert shares.parse("shares/cut", {"rate": {"one": 0.4, "two": 0.6}}) == {"rate": {"one": 0.4, "two": 0.6}}
+    with pytest.raises(ValueError):  # noqa: PT011 - the member says which value it is
+        shares.parse("shares/cut", {"rate": content})
