@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from certs.sealing.files import SealedFileUnusable
 from config.fleet_digest import fleet_digest
 from config.loading.reading import read_regular
 from config.values.problems import Problem
@@ -154,8 +155,9 @@ class FleetReload:
 
     async def _end(self, node: FleetNode) -> None:
         """Remove the offer, and hear of that: the next one may follow at once."""
-        await node.write({RELOAD: None})
-        with suppress(TimeoutError):
+        # what was decided stands, also if the store fails now
+        with suppress(TimeoutError, Conflict, SharedAway, NotAMember, SealedFileUnusable, OSError):
+            await node.write({RELOAD: None})
             async with asyncio.timeout(_HEARD_SECONDS):
                 while self._offer is not None:
                     self._answered.clear()

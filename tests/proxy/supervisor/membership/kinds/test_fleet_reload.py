@@ -1,18 +1,21 @@
 """All nodes of a fleet take a configuration, or none does; each says why not."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.fleet_digest import fleet_digest
 from config.values.problems import Problem
 from proxy.admin.requests.contracts import ReloadReport
-from proxy.supervisor.membership.kinds.fleet_reload import FleetReload, OfferedAlready
+from proxy.supervisor.membership.kinds.fleet_reload import RELOAD, FleetReload, OfferedAlready
 from proxy.supervisor.membership.kinds.node_facts import NodeFacts, ReloadOffer, ReloadPhase
 from proxy.supervisor.membership.kinds.nodes import Nodes
+from proxy.supervisor.membership.shared import SharedAway
 from tests.proxy.supervisor.membership.nodes import Node, World, joined
 from tests.waiting import until_seen
 
@@ -164,6 +167,25 @@ async def test_a_node_that_fails_to_commit_is_named(world: World) -> None:
         assert (made.faults["one"], made.faults["three"]) == (None, None)
         await until_seen(lambda: one.nodes.facts["one"].configuration == made.digest)
         assert one.nodes.facts["two"].configuration == fleet_digest(OLD.encode())
+
+
+async def test_what_all_have_committed_is_told_also_if_the_store_fails_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.membership.kinds.fleet_reload._HEARD_SECONDS", 0.001)
+    async with AsyncExitStack() as stack:
+        one, _, _ = await three(world, stack)
+        write = one.node.member.write
+
+        async def failing(contents: Mapping[str, object | None], **rest: Any) -> None:
+            if contents == {RELOAD: None}:
+                raise SharedAway("gone")
+            await write(contents, **rest)
+
+        monkeypatch.setattr(one.node.member, "write", failing)
+        made = await one.kind.offer(one.node.member)
+        assert made.has_committed
+        assert not any(made.faults.values())
 
 
 async def test_there_is_one_offer_at_a_time_and_who_has_not_checked_does_not_commit(world: World) -> None:
