@@ -64,7 +64,9 @@ class Admissions:
             raise NotAdmitted(f"{member.name} is a member already, in epoch {member.state.key.epoch}")
         request = JoinRequest.made(invitation, member.name, member.state.private.public)
         member.invitation = invitation
-        await member.shared.commit({}, {REQUESTS + member.name: request.encode()}, lasts_seconds=INVITED_SECONDS)
+        # a welcome by an invitation before, of a disk that was lost, would look like a forged one
+        writes = {REQUESTS + member.name: request.encode(), WELCOMES + member.name: None}
+        await member.shared.commit({}, writes, lasts_seconds=INVITED_SECONDS)
 
     async def approve(self, node: str) -> MemberFacts:
         """Hand the key of the fleet to a node that has asked.

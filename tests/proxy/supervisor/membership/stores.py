@@ -127,7 +127,7 @@ class MemoryShared:
             raise Conflict
         self.store.write(writes)
         if lasts_seconds is not None:
-            self.store.lasting.update(dict.fromkeys(writes, lasts_seconds))
+            self.store.lasting.update({name: lasts_seconds for name, value in writes.items() if value is not None})
 
     async def lead(self, name: str) -> Leadership | None:
         self._ask()

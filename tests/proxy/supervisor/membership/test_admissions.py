@@ -9,8 +9,9 @@ from proxy.supervisor.membership.joining import NotJoined
 from proxy.supervisor.membership.places import INVITATIONS, MEMBERS, REQUESTS, WELCOMES
 from proxy.supervisor.membership.shared import Conflict
 from proxy.supervisor.membership.shared_kind import NotAMember
+from proxy.supervisor.membership.state import FILE_NAME
 from proxy.supervisor.membership.values import ValueUnusable
-from tests.proxy.supervisor.membership.nodes import NOW, Node, World, pair
+from tests.proxy.supervisor.membership.nodes import NOW, Node, World, joined, pair
 from tests.waiting import until_seen
 
 
@@ -60,6 +61,24 @@ async def test_any_member_lets_a_third_node_in_and_one_invitation_lets_in_one(wo
         with pytest.raises(NotAdmitted, match="the invitation of four is over or was used"):
             await one.admissions.approve("four")
         assert four.member.state.key is None
+
+
+async def test_a_node_that_lost_its_disk_joins_again_and_is_warned_of_nothing(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    async with one.running():
+        await one.founds()
+        async with two.running():
+            await joined(two, one)
+        (two.file.directory / FILE_NAME).unlink()
+        again = world.node("two")
+        async with again.running():
+            await until_seen(lambda: again.member.revision)
+            await asked(again, one, await one.admissions.invite())
+            await until_seen(lambda: REQUESTS + "two" in again.member.entries)
+            assert again.member.fault is None
+            await one.admissions.approve("two")
+            await again.serves(one)
+        assert "fleet_away" not in again.told
 
 
 async def test_an_invitation_ends_by_the_clock_too(world: World) -> None:
