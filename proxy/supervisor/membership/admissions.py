@@ -48,6 +48,7 @@ class Admissions:
     async def invite(self) -> str:
         """Make an invitation, and return its token. A single node can join with it."""
         member = self._member
+        member.require_store()
         invitation = Invitation.fresh()
         place = INVITATIONS + invitation.id
         row = InvitationRow(secret=invitation.secret.hex(), ends=member.clock() + INVITED_SECONDS)
@@ -75,6 +76,7 @@ class Admissions:
         """
         member = self._member
         key = member.key
+        member.require_store()
         asked = member.entries.get(REQUESTS + node)
         if asked is None:
             raise NotAdmitted(f"{node} has not asked to join; {', '.join(self._asking) or 'no node'} has")
@@ -110,6 +112,7 @@ class Admissions:
         """
         member = self._member
         key = member.key
+        member.require_store()
         places = [name for name in member.entries if name.startswith(MEMBERS)]
         if node == member.name:
             raise NotAdmitted("a node cannot expel itself: run plexigate fleet expel on another member")

@@ -72,6 +72,13 @@ class StoreRestored(SharedAway):
         )
 
 
+class OtherFleet(ValueUnusable):
+    """Two fleets have the same place in the store. Neither writes over what the other one has."""
+
+    def __init__(self) -> None:
+        super().__init__(FOUNDED, "is not of the fleet of this node: give each fleet a fleet.prefix of its own")
+
+
 class Member:
     """The membership of this node. It runs for as long as the parent does."""
 
@@ -128,8 +135,8 @@ class Member:
         return self._state is not None
 
     @property
-    def _is_expelled(self) -> bool:
-        return isinstance(self.trouble, Expelled)
+    def _is_outside(self) -> bool:
+        return isinstance(self.trouble, Expelled | OtherFleet)
 
     @property
     def is_leading(self) -> bool:
@@ -209,9 +216,11 @@ class Member:
         self._is_connected = True
         async with self._settling:
             await self._take()
-            if self.state.key is not None and self.state.revision == _ACCEPTED:
-                with suppress(Conflict):  # the leader may know less than this node
+            if self.state.key is not None and self.state.revision == _ACCEPTED and not self._is_outside:
+                try:  # the leader may know less than this node
                     await self._mend(None)
+                except Conflict:  # it is read again, and then mended again
+                    raise SharedAway("another node has written meanwhile") from None
                 await self._keep(replace(self.state, revision=self.revision))
         self.wake()
         async with asyncio.TaskGroup() as group:
@@ -255,6 +264,7 @@ class Member:
         """Use what is in the store. Raises `SealedFileUnusable` and `OSError`."""
         try:
             await self._take_key()
+            self._require_own_fleet()
             try:
                 await self._take_epochs()
             except ValueUnusable:  # a record that others have spoilt stops nothing else
@@ -282,6 +292,12 @@ class Member:
                 await self._keep(replace(self.state, revision=founded.revision))
             except ValueUnusable:  # another node has founded the fleet meanwhile
                 await self._keep(NodeState(self.state.private))
+
+    def _require_own_fleet(self) -> None:
+        known = self.state.records.get(FOUNDED)
+        found = self.entries.get(FOUNDED)
+        if known is not None and found is not None and found.value != known:
+            raise OtherFleet
 
     async def _take_epochs(self) -> None:
         """Go through the epochs that this node has missed. Raises `ValueUnusable`, `Expelled`."""
@@ -323,7 +339,7 @@ class Member:
     def _may_lead(self) -> bool:
         """Who has no key could do nothing for the fleet, unless there is none yet."""
         abstains = self._abstains is not None and asyncio.get_running_loop().time() < self._abstains[0]
-        return not abstains and not self._is_expelled and (self.state.key is not None or FOUNDED not in self.entries)
+        return not abstains and not self._is_outside and (self.state.key is not None or FOUNDED not in self.entries)
 
     def abstain(self, seconds: float) -> None:
         self._abstains = asyncio.get_running_loop().time() + seconds, self.revision
@@ -420,13 +436,19 @@ class Member:
     def _schema(self) -> int | None:
         return self.values.lowest_schema(nodes_of(MEMBERS, self.entries))
 
+    def require_store(self) -> None:
+        """Raises `SharedAway` for a node that has no part in the store now: also one that refuses
+        it, or has another time, writes nothing.
+        """
+        if self._is_outside or not self._is_connected:
+            raise SharedAway(self.fault or "it was not read yet")
+
     async def write(
         self, contents: Mapping[str, object | None], *, as_leader: bool = False, lasts_seconds: int | None = None
     ) -> None:
         async with self._settling:
             await self._take()
-            if self._is_expelled:
-                raise SharedAway(self.fault)
+            self.require_store()
             token = None
             if as_leader:
                 if self._leadership is None:

@@ -13,7 +13,7 @@ from proxy.observe.events.secrets import FleetAway
 from proxy.supervisor.membership.kinds.keys.ticket_plan import AHEAD_SECONDS
 from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.places import FOUNDED
-from proxy.supervisor.membership.shared import LEADER
+from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway, Stored
 from proxy.supervisor.membership.shared_kind import NotAMember
 from proxy.supervisor.membership.state import FILE_NAME
 from proxy.supervisor.membership.values import Schemas
@@ -186,6 +186,46 @@ async def test_a_clock_that_goes_wrong_while_a_node_is_connected_is_noticed(
         assert two.member.fault == "the clock of this node is 1 min behind that of the store: check NTP on both"
         assert two.member.skew == -61.0
         assert not one.member.is_leading
+        with pytest.raises(SharedAway, match="check NTP on both"):
+            await two.member.write({"orders/x": "by its clock"})
+
+
+async def test_a_node_of_another_fleet_at_the_same_place_writes_over_nothing(world: World, tmp_path: Path) -> None:
+    """As of a copy of a machine that was to have an etcd of its own."""
+    one = world.node("one")
+    async with one.running():
+        await one.founds()
+    others = World(tmp_path / "others")
+    async with others.node("two").running() as two:
+        await two.founds()
+    for number in range(others.store.revision):
+        world.store.write({f"x/{number}": b""})
+    before = dict(world.store.entries)
+    two = others.node("two", MemoryShared(world.store))
+    async with two.running():
+        await until_seen(lambda: two.member.fault)
+        assert two.member.fault == (
+            "epochs/1 in the store of the fleet is not of the fleet of this node: "
+            "give each fleet a fleet.prefix of its own"
+        )
+        two.member.wake()
+        with pytest.raises(SharedAway, match="not of the fleet of this node"):
+            await two.member.write({"orders/x": "of another fleet"})
+    assert world.store.entries == before
+
+
+async def test_a_store_that_grows_without_end_is_not_taken_into_memory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.membership.member.MOST_BYTES", 50_000)
+    async with pair(world) as (_, two):
+        world.store.write({"x/1": bytes(30_000)})
+        await until_seen(lambda: two.member.revision == world.store.revision)
+        assert two.member.fault is None
+        world.store.write({"x/2": bytes(30_000)})
+        await until_seen(lambda: "fleet_away" in two.told)
+    details = [event.detail for event in two.events if isinstance(event, FleetAway)]
+    assert details[0] == "the store has more than 64 MB below fleet.prefix"
 
 
 async def test_a_new_leader_goes_on_with_the_newest_plan_also_if_its_disk_is_slow(
@@ -253,6 +293,36 @@ async def test_a_store_that_lost_changes_is_used_when_an_operator_says_so(world:
         await until_seen(lambda: TICKETS in restored.store.entries)
         await until_seen(lambda: again.member.fault is None)
     assert again.tickets.plan == node.tickets.plan
+
+
+async def test_what_a_node_knows_after_a_restore_is_written_also_if_others_write_then(world: World) -> None:
+    node = world.node("one")
+    async with node.running():
+        await node.founds()
+
+    class Crowded(MemoryShared):
+        crowd = 3
+
+        async def commit(
+            self,
+            compares: Mapping[str, int],
+            writes: Mapping[str, bytes | None],
+            token: int | None = None,
+            lasts_seconds: int | None = None,
+        ) -> None:
+            if self.crowd:
+                self.crowd -= 1
+                raise Conflict
+            await super().commit(compares, writes, token, lasts_seconds)
+
+    restored = World(world.directory)
+    restored.store.entries[LEADER] = Stored(b"two", 1)  # a node that knows less
+    again = restored.node("one", Crowded(restored.store))
+    async with again.running():
+        await until_seen(lambda: again.member.fault)
+        await again.member.accept_restore()
+        await until_seen(lambda: TICKETS in restored.store.entries)
+        await until_seen(lambda: again.member.fault is None)
 
 
 async def test_a_disk_that_was_restored_brings_back_nothing(world: World) -> None:
