@@ -25,7 +25,7 @@ from proxy.net.in_thread import in_thread
 from proxy.observe.alert import span
 from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import FleetAway, FleetBack, FleetJoined, FleetLed, FleetRekeyed
-from proxy.supervisor.membership.epochs import Expelled, followed, next_record, records
+from proxy.supervisor.membership.epochs import Expelled, followed, next_record, place_of, records
 from proxy.supervisor.membership.joining import Invitation, NotJoined, welcomed
 from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, MemberRow, nodes_of
 from proxy.supervisor.membership.shared import (
@@ -305,11 +305,14 @@ class Member:
             with suppress(ValueUnusable):  # by the next key it may be another one
                 await self._take_values(before=record.revision)
             key, row = followed(self.key, record.value, self.name, self.state.private)
-            await self._keep(replace(self.state, key=key, revision=max(record.revision, self.state.revision)))
+            verified = {**self.state.records, place_of(key.epoch): record.value}
+            revision = max(record.revision, self.state.revision)
+            await self._keep(replace(self.state, key=key, records=verified, revision=revision))
             self.values.epoch_ended()
             self._tell(FleetRekeyed(key.epoch, row["expelled"], row["by"]))
         if self.state.key is not None and self.state.revision:
-            found = {**self.state.records, **records(self.key, self.entries)}
+            # the first one counts: nobody but an attacker writes another one
+            found = {**records(self.key, self.entries), **self.state.records}
             if found != self.state.records:
                 await self._keep(replace(self.state, records=found))
 
@@ -416,7 +419,7 @@ class Member:
 
     def _lost(self) -> Iterator[tuple[str, bytes]]:
         for place, record in self.state.records.items():
-            if place not in self.entries:
+            if place not in self.entries or self.entries[place].value != record:
                 yield place, record
         schema = self._schema
         for name, taken in self.values.lost(self.entries, self.state.values):
@@ -459,9 +462,10 @@ class Member:
     async def _commit(
         self, writes: Mapping[str, bytes | None], token: int | None, lasts_seconds: int | None = None
     ) -> None:
-        """If the store still has what this node has heard of."""
+        """If the store still has what this node has heard of, and no next epoch."""
         there = self.entries
-        compares = {name: there[name].revision if name in there else 0 for name in writes}
+        names = (*writes, place_of(self.key.epoch + 1))
+        compares = {name: there[name].revision if name in there else 0 for name in names}
         await self.shared.commit(compares, writes, token, lasts_seconds)
 
 

@@ -219,6 +219,66 @@ async def test_an_older_epoch_is_refused_until_an_operator_says_so(world: World)
         assert two.member.fault is None
 
 
+@pytest.mark.parametrize("value", [b"{}", b"\xff", None])
+async def test_a_record_that_others_spoil_is_written_again_for_a_node_that_was_away(
+    world: World, value: bytes | None
+) -> None:
+    async with three(world) as nodes:
+        four = world.node("four")
+        async with four.running():
+            await joined(four, nodes[0])
+        await nodes[0].admissions.expel("three")
+        await renewed(world, *nodes[:2])
+        record = world.store.entries[place_of(2)].value
+        world.store.write({place_of(2): value})
+        await until_seen(
+            lambda: place_of(2) in world.store.entries and world.store.entries[place_of(2)].value == record
+        )
+        again = world.node("four")
+        async with again.running():
+            await until_seen(lambda: again.member.revision == world.store.revision)
+            await again.serves(nodes[0])
+            assert epochs(*nodes[:2], again) == [2, 2, 2]
+
+
+async def test_an_expelled_node_that_accepts_a_restore_writes_nothing(world: World) -> None:
+    async with three(world) as nodes:
+        await nodes[0].admissions.expel("three")
+        await renewed(world, *nodes[:2])
+    before = {name: one for name, one in world.store.entries.items() if name != LEADER}
+    gone = world.node("three")
+    async with gone.running():
+        await until_seen(lambda: gone.member.fault)
+        await gone.member.accept_restore()
+        world.store.fail("away")
+        await until_seen(lambda: gone.member.fault == "away")
+        world.store.fail(None)
+        await until_seen(lambda: isinstance(gone.member.trouble, Expelled))
+        gone.member.wake()
+    assert {name: one for name, one in world.store.entries.items() if name != LEADER} == before
+
+
+async def test_who_has_not_heard_of_an_epoch_writes_nothing_by_the_key_before(world: World) -> None:
+    async with three(world) as nodes:
+        await nodes[0].admissions.expel("three")
+        with pytest.raises(Conflict):  # else it was written, and all others refused it
+            await nodes[1].member.write({"notes/a": "of epoch 1"})
+        await renewed(world, *nodes[:2])
+        await nodes[1].member.write({"notes/a": "of epoch 2"})
+
+
+async def test_without_the_store_nobody_is_called_a_stranger(world: World) -> None:
+    async with three(world):
+        pass
+    world.store.fail("away")
+    one = world.node("one")
+    async with one.running():
+        await until_seen(lambda: one.member.fault)
+        for work in (one.admissions.expel("two"), one.admissions.approve("four"), one.admissions.invite()):
+            with pytest.raises(SharedAway, match="away"):
+                await work
+
+
 async def test_who_cannot_be_expelled(world: World) -> None:
     async with three(world) as nodes:
         with pytest.raises(NotAdmitted, match="cannot expel itself"):
