@@ -24,8 +24,9 @@ from proxy.supervisor.membership.admissions import INVITED_SECONDS, Admissions, 
 from proxy.supervisor.membership.joining import NotJoined
 from proxy.supervisor.membership.kinds.fleet_reload import OfferedAlready
 from proxy.supervisor.membership.kinds.orders import Orders
-from proxy.supervisor.membership.member import ClockDiffers, Member, StoreRestored
+from proxy.supervisor.membership.member import Member
 from proxy.supervisor.membership.places import MEMBERS, leader_of, nodes_of
+from proxy.supervisor.membership.refusals import ClockDiffers, StoreRestored
 from proxy.supervisor.membership.shared import Conflict, SharedAway
 from proxy.supervisor.membership.shared_kind import NotAMember
 from proxy.supervisor.membership.shared_parts import SharedParts

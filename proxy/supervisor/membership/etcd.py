@@ -33,16 +33,15 @@ import aiohttp
 from config.values.problems import printable
 from proxy.net.in_thread import in_thread
 from proxy.net.tcp_options import tune
+from proxy.supervisor.membership.refusals import MOST_BYTES, StoreTooLarge
 from proxy.supervisor.membership.shared import (
     LEADER,
     LEASE_SECONDS,
-    MOST_BYTES,
     Conflict,
     SharedAway,
     StoreChange,
     StoreContent,
     Stored,
-    StoreTooLarge,
 )
 
 _ANSWER_SECONDS: Final = 1.5

@@ -22,23 +22,20 @@ from typing import Final
 
 from certs.sealing.files import SealedFileUnusable
 from proxy.net.in_thread import in_thread
-from proxy.observe.alert import span
 from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import FleetAway, FleetBack, FleetJoined, FleetLed, FleetRekeyed
 from proxy.supervisor.membership.epochs import Expelled, followed, next_record, place_of, records
 from proxy.supervisor.membership.joining import Invitation, NotJoined, welcomed
 from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, MemberRow, nodes_of
-from proxy.supervisor.membership.shared import (
-    LEADER,
-    LEASE_SECONDS,
-    MOST_BYTES,
-    Conflict,
-    Leadership,
-    Shared,
-    SharedAway,
-    Stored,
-    StoreTooLarge,
+from proxy.supervisor.membership.refusals import (
+    OtherFleet,
+    StoreRestored,
+    first_of,
+    require_fleet,
+    require_size,
+    require_skew,
 )
+from proxy.supervisor.membership.shared import LEADER, LEASE_SECONDS, Conflict, Leadership, Shared, SharedAway, Stored
 from proxy.supervisor.membership.shared_kind import NotAMember, SharedKind
 from proxy.supervisor.membership.shared_values import SharedValues, batches
 from proxy.supervisor.membership.state import NodeFile, NodeState, NoNodeState, Taken
@@ -47,36 +44,10 @@ from proxy.supervisor.membership.values import FleetKey, ValueUnusable
 _KEEP_SECONDS: Final = LEASE_SECONDS / 3
 _RETRY_SECONDS: Final = 1.0
 """After a failure of the store, or of the disk."""
-_MOST_SKEW_SECONDS: Final = 60.0
 _SKEW_SECONDS: Final = 30.0
 """Between two looks at the clock of the store."""
 _ACCEPTED: Final = 1
 """The revision of a node that is to take from a store that has lost changes."""
-
-
-class ClockDiffers(SharedAway):
-    """This node would change over at other times than others."""
-
-    def __init__(self, skew: float) -> None:
-        ahead = "ahead of" if skew > 0 else "behind"
-        super().__init__(f"the clock of this node is {span(abs(skew))} {ahead} that of the store: check NTP on both")
-
-
-class StoreRestored(SharedAway):
-    """The store has lost changes."""
-
-    def __init__(self, found: int, known: int) -> None:
-        super().__init__(
-            f"the store is at revision {found}, and was at {known}: it has lost changes; "
-            "if it was restored from a backup, run plexigate fleet accept-restore"
-        )
-
-
-class OtherFleet(ValueUnusable):
-    """Two fleets have the same place in the store. Neither writes over what the other one has."""
-
-    def __init__(self) -> None:
-        super().__init__(FOUNDED, "is not of the fleet of this node: give each fleet a fleet.prefix of its own")
 
 
 class Member:
@@ -201,7 +172,7 @@ class Member:
                 await self._connected()
             except* (SharedAway, SealedFileUnusable, OSError) as errors:
                 self._is_connected = False
-                self._fail(_first(errors))
+                self._fail(first_of(errors))
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _connected(self) -> None:
@@ -219,7 +190,7 @@ class Member:
             if self.state.key is not None and self.state.revision == _ACCEPTED and not self._is_outside:
                 try:  # the leader may know less than this node
                     await self._mend(None)
-                except Conflict:  # it is read again, and then mended again
+                except Conflict:  # read again, then try again
                     raise SharedAway("another node has written meanwhile") from None
                 await self._keep(replace(self.state, revision=self.revision))
         self.wake()
@@ -235,8 +206,7 @@ class Member:
                 written = {one.name: one.stored for one in changes}
                 both = {**self.entries, **written}
                 self.entries = {name: stored for name, stored in both.items() if stored is not None}
-                if sum(len(one.value) for one in self.entries.values()) > MOST_BYTES:
-                    raise StoreTooLarge
+                require_size(self.entries)
                 self.revision = changes[-1].revision
                 self._end_abstaining()
                 self._heard.set()
@@ -252,8 +222,7 @@ class Member:
 
     def _require_clock(self, now: float) -> None:
         self.skew = self.clock() - now
-        if abs(self.skew) > _MOST_SKEW_SECONDS:
-            raise ClockDiffers(self.skew)
+        require_skew(self.skew)
 
     async def _watch_clock(self) -> None:
         while True:
@@ -264,7 +233,7 @@ class Member:
         """Use what is in the store. Raises `SealedFileUnusable` and `OSError`."""
         try:
             await self._take_key()
-            self._require_own_fleet()
+            require_fleet(self.state.records, self.entries)
             try:
                 await self._take_epochs()
             except ValueUnusable:  # a record that others have spoilt stops nothing else
@@ -293,12 +262,6 @@ class Member:
             except ValueUnusable:  # another node has founded the fleet meanwhile
                 await self._keep(NodeState(self.state.private))
 
-    def _require_own_fleet(self) -> None:
-        known = self.state.records.get(FOUNDED)
-        found = self.entries.get(FOUNDED)
-        if known is not None and found is not None and found.value != known:
-            raise OtherFleet
-
     async def _take_epochs(self) -> None:
         """Go through the epochs that this node has missed. Raises `ValueUnusable`, `Expelled`."""
         while self.state.key is not None and (record := next_record(self.key, self.entries)) is not None:
@@ -311,7 +274,7 @@ class Member:
             self.values.epoch_ended()
             self._tell(FleetRekeyed(key.epoch, row["expelled"], row["by"]))
         if self.state.key is not None and self.state.revision:
-            # the first one counts: nobody but an attacker writes another one
+            # the first one counts: only an attacker writes another one
             found = {**records(self.key, self.entries), **self.state.records}
             if found != self.state.records:
                 await self._keep(replace(self.state, records=found))
@@ -477,10 +440,3 @@ async def _happened(event: asyncio.Event, seconds: float) -> bool:
     has_happened = event.is_set()
     event.clear()
     return has_happened
-
-
-def _first(errors: ExceptionGroup[Exception]) -> Exception:
-    error: Exception = errors
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error

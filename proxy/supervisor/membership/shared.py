@@ -21,17 +21,6 @@ class SharedAway(Exception):
     """
 
 
-MOST_BYTES: Final = 64 * 1_048_576
-"""A fleet of a hundred nodes with a thousand certificates has a tenth of it."""
-
-
-class StoreTooLarge(SharedAway):
-    """More than a node takes into its memory."""
-
-    def __init__(self) -> None:
-        super().__init__(f"the store has more than {MOST_BYTES >> 20} MB below fleet.prefix")
-
-
 class Conflict(Exception):
     """Another node has written meanwhile, or leads. Nothing was changed."""
 

@@ -136,7 +136,7 @@ def _parts(content: Any) -> dict[str, float]:
 
 
 def _shares(content: Any) -> dict[str, float]:
-    """Never more than the limit, whoever has cut it; and no node without a share."""
+    """Raises `ValueError` for more than the limit, and for a node that would have nothing."""
     shares = _parts(content)
     if sum(shares.values()) > _WHOLE or not all(shares.values()):
         raise ValueError

@@ -205,11 +205,11 @@ async def test_a_node_of_another_fleet_at_the_same_place_writes_over_nothing(wor
     async with two.running():
         await until_seen(lambda: two.member.fault)
         assert two.member.fault == (
-            "epochs/1 in the store of the fleet is not of the fleet of this node: "
+            "epochs/1 in the store of the fleet is of another fleet than this node: "
             "give each fleet a fleet.prefix of its own"
         )
         two.member.wake()
-        with pytest.raises(SharedAway, match="not of the fleet of this node"):
+        with pytest.raises(SharedAway, match="of another fleet than this node"):
             await two.member.write({"orders/x": "of another fleet"})
     assert world.store.entries == before
 
@@ -217,7 +217,7 @@ async def test_a_node_of_another_fleet_at_the_same_place_writes_over_nothing(wor
 async def test_a_store_that_grows_without_end_is_not_taken_into_memory(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.supervisor.membership.member.MOST_BYTES", 50_000)
+    monkeypatch.setattr("proxy.supervisor.membership.refusals.MOST_BYTES", 50_000)
     async with pair(world) as (_, two):
         world.store.write({"x/1": bytes(30_000)})
         await until_seen(lambda: two.member.revision == world.store.revision)
@@ -225,7 +225,7 @@ async def test_a_store_that_grows_without_end_is_not_taken_into_memory(
         world.store.write({"x/2": bytes(30_000)})
         await until_seen(lambda: "fleet_away" in two.told)
     details = [event.detail for event in two.events if isinstance(event, FleetAway)]
-    assert details[0] == "the store has more than 64 MB below fleet.prefix"
+    assert details[0] == "the store has more than 0 MB below fleet.prefix"
 
 
 async def test_a_new_leader_goes_on_with_the_newest_plan_also_if_its_disk_is_slow(
