@@ -6,7 +6,7 @@ import os
 import ssl
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -263,7 +263,9 @@ def proxy(
     configuration = directory / f"{len(list(directory.glob('*.toml')))}.toml"
     admin = Admin(configuration.with_suffix(".sock"))
     configuration.write_text(process(admin.socket) + text)
-    with refused(), plexigate(configuration) as running:  # a forked worker grows by each page that it reads first
+    with ExitStack() as stack:
+        with refused():  # a forked worker grows by each page that it reads first
+            running = stack.enter_context(plexigate(configuration))
         yield Proxy(
             workers_of(running.pid)[0],
             {name: Address(int(bound.rpartition(":")[2]), trusted) for name, (bound, *_) in running.ready.items()},
