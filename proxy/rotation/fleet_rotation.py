@@ -44,7 +44,8 @@ class FleetRotation:
         self._knowledge = knowledge
         self._listeners = listeners
         self._rotate_here = rotate_here
-        self._granting: set[str] = set()
+        self._granted: set[str] = set()
+        """Wishes: who can write into the store could bring each one back repeatedly."""
         self._has_news = False
         self.news: Final = asyncio.Event()
         """Set when the fleet has changed."""
@@ -111,8 +112,8 @@ class FleetRotation:
             if edition is None or edition.number < version.intent.edition:
                 await self._offer(parts, one.shelf, version)
         for wish in fellows.wishes:
-            if wish.id not in self._granting:
-                self._granting.add(wish.id)
+            if wish.id not in self._granted:
+                self._granted.add(wish.id)
                 self._tasks.start(self._grant(fellows, wish))
 
     async def _offer(self, parts: Parts, shelf: Shelf, version: StoredVersion) -> None:
@@ -140,7 +141,9 @@ class FleetRotation:
                 async for step in self._rotate_here(wish.key, wish.reason, insists=wish.insists):
                     last = step if "ok" in step else last
             if not last["ok"]:
-                with contextlib.suppress(NotShared):  # the next leader tries it
-                    await fellows.answer(wish, Answer(is_fulfilled=False, detail=last["detail"]))
-        finally:
-            self._granting.discard(wish.id)
+                await fellows.answer(wish, Answer(is_fulfilled=False, detail=last["detail"]))
+        except NotShared:  # the next leader tries it
+            self._granted.discard(wish.id)
+        except BaseException:
+            self._granted.discard(wish.id)
+            raise

@@ -192,6 +192,26 @@ async def test_a_key_that_has_served_is_not_gone_on_with_although_others_bring_i
         assert one.served[0] != first
 
 
+async def test_a_wish_that_was_fulfilled_is_not_fulfilled_again_although_others_bring_it_back(
+    world: World, ca: Moody
+) -> None:
+    one, two = Certified(world, "one", ca), Certified(world, "two", ca)
+    async with both(one, two):
+        await one.serves()
+        await two.agrees(one)
+        assert (await two.rotate())[-1]["ok"]
+        await two.agrees(one)
+        wished = [change for change in world.store.history if change.name.startswith("wishes/")]
+        assert wished[0].stored is not None
+        for _ in range(3):
+            world.store.write({wished[0].name: wished[0].stored.value})
+            await until_seen(lambda: one.node.member.revision == world.store.revision)
+            await one.rotating.turn()
+        assert [wish.id for wish in one.certificates.wishes]
+        assert (await two.rotate())[-1]["ok"]
+    assert len(ca.asked) == 3
+
+
 async def test_what_a_former_leader_still_gets_serves_nobody(world: World, ca: Moody) -> None:
     slow = Slow(ca)
     one = Certified(world, "one", ca)
