@@ -172,6 +172,7 @@ class World:
             "name": "edge-1",
             "user": "edge-1",
             "prefix": "/fleet",
+            "auto_approve": True,
             **files,
         }
         page = str(self.directory / "page.sock")

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from config.values.addresses import Refused, is_loopback
 from config.values.kinds import ONE_OR_A_LIST, Name, OwnFilePath, Table, WebAddress, matching
@@ -15,7 +15,8 @@ class FleetConfig(Table):
 
     `certificate` and `key` prove it to etcd, whose certificate `ca` has issued (None: one that the
     system trusts). Where etcd has users, this node is `user`, with the password in `password_file`.
-    What the fleet has in etcd begins with `prefix`.
+    What the fleet has in etcd begins with `prefix`. With `auto_approve`, a node with an invitation
+    joins without the approval of an operator, while this node leads.
     """
 
     lists_of_one: ClassVar[tuple[str, ...]] = ("etcd",)
@@ -30,6 +31,7 @@ class FleetConfig(Table):
     prefix: Annotated[
         str, matching(r"(/[A-Za-z0-9._-]{1,64}){1,8}", "a path such as /plexigate, which nothing else in etcd has")
     ] = "/plexigate"
+    auto_approve: bool = Field(default=False, strict=True)
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:

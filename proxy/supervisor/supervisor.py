@@ -176,7 +176,9 @@ class Supervisor:
         kinds = (*parts.all, orders, shares, *certificates.kinds, *accounts.kinds, *challenges.kinds, rings)
         member = member_of(loaded, vault, kinds, tell, wall_clock)
         member.values.lowest_schema = parts.nodes.lowest_schema
-        return SupervisorFleet(member, parts, orders, lambda: rings.planned, safe.trail.operation)
+        told = safe.trail.operation
+        auto_approve = loaded.config.fleet.auto_approve
+        return SupervisorFleet(member, parts, orders, lambda: rings.planned, told, auto_approve=auto_approve)
 
     def _changeover_of(self, safe: Safe) -> Changeover:
         loop = self._loop

@@ -25,7 +25,7 @@ from proxy.supervisor.membership.joining import NotJoined
 from proxy.supervisor.membership.kinds.fleet_reload import OfferedAlready
 from proxy.supervisor.membership.kinds.orders import Orders
 from proxy.supervisor.membership.member import Member
-from proxy.supervisor.membership.places import MEMBERS, leader_of, nodes_of
+from proxy.supervisor.membership.places import MEMBERS, REQUESTS, leader_of, nodes_of
 from proxy.supervisor.membership.refusals import ClockDiffers, StoreRestored
 from proxy.supervisor.membership.shared import Conflict, SharedAway
 from proxy.supervisor.membership.shared_kind import NotAMember
@@ -35,6 +35,7 @@ from proxy.supervisor.membership.values import ValueUnusable
 _LEAD_SECONDS: Final = 10.0
 """Twice the time after which another node leads."""
 _LOOK_SECONDS: Final = 0.05
+_APPROVE_SECONDS: Final = 1.0
 _KINDS_OF_FAULT: Final[Mapping[type[object], FleetFault]] = {
     ClockDiffers: FleetFault.CLOCK,
     StoreRestored: FleetFault.RESTORED,
@@ -46,21 +47,39 @@ class SupervisorFleet:
     """Implements `admin.requests.contracts.FleetControl`."""
 
     def __init__(
-        self, member: Member, parts: SharedParts, orders: Orders, planned: Callable[[], Mapping[str, float]], told: Told
+        self,
+        member: Member,
+        parts: SharedParts,
+        orders: Orders,
+        planned: Callable[[], Mapping[str, float]],
+        told: Told,
+        *,
+        auto_approve: bool = False,
     ) -> None:
         """`planned` is what else goes on without the store, up to when, in UNIX seconds. `told`
-        writes to the audit log who got the key of the fleet.
+        writes to the audit log who got the key of the fleet. For `auto_approve` see `FleetConfig`.
         """
         self._member = member
         self._parts = parts
         self._orders = orders
         self._planned = planned
         self._told = told
+        self._auto_approve = auto_approve
 
-    @property
-    def run(self) -> Callable[[], Coroutine[None, None, None]]:
+    async def run(self) -> None:
         """The membership itself, which runs until it is cancelled."""
-        return self._member.run
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._member.run())
+            if self._auto_approve:
+                group.create_task(self._approve_all())
+
+    async def _approve_all(self) -> None:
+        member = self._member
+        while True:
+            await asyncio.sleep(_APPROVE_SECONDS)
+            for node in nodes_of(REQUESTS, member.entries) if member.is_leading else ():
+                with suppress(CommandRefused):  # of who has no invitation; an operator hears why by approve
+                    await self.approve(node)
 
     def facts(self) -> FleetFacts:
         member = self._member

@@ -1,5 +1,6 @@
 """What operators may ask of the fleet, and what they are told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ async def follow(_: Ordered) -> None:
 class Asked:
     """What operators ask on one node, and what the audit log gets by that."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, *, auto_approve: bool = False) -> None:
         self.log: list[tuple[Action, str, Outcome, str]] = []
         self.planned: dict[str, float] = {}
         self.facts = NodeFacts("0.1.0", 1, DIGEST)
@@ -54,7 +55,12 @@ class Asked:
         self.node = world.node(name, kinds=[nodes, lead, reload])
         self.parts = SharedParts(self.node.tickets, nodes, lead, reload)
         self.control = SupervisorFleet(
-            self.node.member, self.parts, Orders(follow), lambda: self.planned, lambda *told: self.log.append(told)
+            self.node.member,
+            self.parts,
+            Orders(follow),
+            lambda: self.planned,
+            lambda *told: self.log.append(told),
+            auto_approve=auto_approve,
         )
 
     async def _reload(self, *, dry_run: bool) -> ReloadReport:
@@ -263,3 +269,25 @@ async def test_a_node_is_expelled_and_the_audit_log_has_what_it_knew(world: Worl
             "epoch 2, without the node two, which knew the secrets of epoch 1: tickets",
         )
     ]
+
+
+async def test_who_has_an_invitation_joins_at_once_where_that_is_wanted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.control.fleet_control._APPROVE_SECONDS", 0.001)
+    one, two, three = Asked(world, "one", auto_approve=True), Asked(world, "two"), Asked(world, "three")
+    task = asyncio.get_running_loop().create_task(one.control.run())
+    await until_seen(lambda: one.node.member.is_leading)
+    async with two.node.running(), three.node.running():
+        await until_seen(lambda: two.node.member.revision and three.node.member.revision)
+        token = (await one.control.invite())["token"]
+        await three.control.join(token)
+        await until_seen(lambda: three.node.member.has_begun and three.node.member.state.key is not None)
+        await two.control.join(token)  # it was used
+        await until_seen(lambda: list(one.node.admissions.requests()))
+        await until_seen(lambda: two.node.member.revision == one.node.member.revision)
+        assert two.node.member.state.key is None
+        exported = [text.partition(",")[0] for action, _, _, text in one.log if action is Action.EXPORT]
+        assert exported == ["to the node three"]
+    task.cancel()
+    await asyncio.wait([task])
