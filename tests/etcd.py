@@ -133,6 +133,7 @@ class Etcd:
         """Answer nothing, with connections that stay open, until `wake`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # until the last thread has stopped
 
     def wake(self) -> None:
         assert self._process is not None
