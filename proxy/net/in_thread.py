@@ -1,4 +1,5 @@
-"""Work that blocks, in a daemon thread: one that hangs blocks neither the loop nor the exit.
+"""Work that blocks, in a daemon thread: one that hangs blocks neither the loop nor the exit. And
+what such a thread asks of the loop.
 
 The exit waits for the threads of the default executor. One that hangs in a file system or a token
 would block it for ever.
@@ -7,7 +8,7 @@ would block it for ever.
 import asyncio
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 Result = TypeVar("Result")
@@ -55,3 +56,25 @@ def tell_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], 
     except RuntimeError:
         if not loop.is_closed():
             raise
+
+
+class LoopEnded(Exception):
+    """The loop is closed: the process ends."""
+
+
+def in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Result], seconds: float) -> Result:
+    """Run `work` in the loop, and wait for it in this thread; its exception is raised here.
+
+    Raises `LoopEnded`, and `TimeoutError` after `seconds`. Then `work` is cancelled, and undoes what
+    it has done.
+    """
+    try:
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+    except RuntimeError:
+        work.close()
+        raise LoopEnded from None
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        future.cancel()
+        raise

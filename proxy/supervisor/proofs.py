@@ -11,6 +11,7 @@ from typing import Final
 
 from certs.acme.challenges.proofs import PresentingFailed, Proof, Showing
 from config.tables.issuers import AcmeChallenge
+from proxy.net.in_thread import LoopEnded, in_loop
 from proxy.observe.events.certificates import AcmeProgress
 from proxy.observe.events.event import Tell
 from proxy.supervisor.challenges import Challenges, Telling
@@ -65,14 +66,10 @@ class ListenerSolver:
 
     def _in_loop(self, work: Coroutine[None, None, None], proof: Proof) -> None:
         try:
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError:
-            work.close()
+            in_loop(self._loop, work, self._seconds)
+        except LoopEnded:
             raise PresentingFailed("the proxy is ending") from None
-        try:
-            future.result(self._seconds)
         except TimeoutError:
-            future.cancel()  # this undoes what was done already
             reason = (
                 f"not all workers confirmed it within {self._seconds:g} s, or another order for {proof.name} goes on"
             )

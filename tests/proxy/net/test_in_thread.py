@@ -1,4 +1,4 @@
-"""Work in a thread: its result or its error comes back, and one that hangs holds nobody."""
+"""Work in a thread, and what a thread asks of the loop: results and errors come back, and one that hangs holds nobody."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from proxy.net.in_thread import in_thread, tell_loop
+from proxy.net.in_thread import LoopEnded, in_loop, in_thread, tell_loop
 from tests.waiting import until_seen
 
 
@@ -96,3 +96,36 @@ def test_a_loop_that_is_closed_is_told_nothing() -> None:
     loop = asyncio.new_event_loop()
     loop.close()
     tell_loop(loop, pytest.fail)
+
+
+async def test_a_thread_gets_what_the_loop_made_or_its_error() -> None:
+    loop = asyncio.get_running_loop()
+
+    async def made(number: int) -> float:
+        return 1 / number
+
+    assert await in_thread(loop, lambda: in_loop(loop, made(2), 10)) == 0.5
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(loop, lambda: in_loop(loop, made(0), 10))
+
+
+async def test_work_of_the_loop_that_takes_too_long_is_cancelled() -> None:
+    loop = asyncio.get_running_loop()
+    undone = asyncio.Event()
+
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            undone.set()
+
+    with pytest.raises(TimeoutError):
+        await in_thread(loop, lambda: in_loop(loop, hangs(), 0.01))
+    await undone.wait()
+
+
+def test_a_loop_that_has_ended_does_nothing_for_a_thread() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    with pytest.raises(LoopEnded):
+        in_loop(loop, asyncio.sleep(0), 10)

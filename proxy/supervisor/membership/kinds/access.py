@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 from certs.issuing.issuer import NotShared
+from proxy.net.in_thread import LoopEnded, in_loop
 from proxy.supervisor.membership.kinds.entries import Entries
 from proxy.supervisor.membership.shared import Conflict, SharedAway, Stored
 from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember
@@ -93,12 +94,8 @@ class FleetAccess:
     def wait_for(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run it in the loop, and wait in a thread. Raises what it raises."""
         try:
-            future = asyncio.run_coroutine_threadsafe(work, self.loop)
-        except RuntimeError:
-            work.close()
+            return in_loop(self.loop, work, _CALL_SECONDS)
+        except LoopEnded:
             raise NotShared("the proxy is ending") from None
-        try:
-            return future.result(_CALL_SECONDS)
         except TimeoutError:
-            future.cancel()
             raise NotShared(f"the store of the fleet has not answered within {_CALL_SECONDS:g} s") from None

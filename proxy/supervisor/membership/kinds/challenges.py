@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from certs.acme.challenges.proofs import PresentingFailed, Proof
 from config.tables.issuers import AcmeChallenge
+from proxy.net.in_thread import LoopEnded, in_loop
 from proxy.supervisor.membership.kinds.entries import Entries
 from proxy.supervisor.membership.kinds.rows import ChallengeRow
 from proxy.supervisor.membership.shared import Conflict, SharedAway
@@ -117,14 +118,10 @@ class FleetChallenges:
 
     def _in_loop(self, work: Coroutine[None, None, None], proof: Proof) -> None:
         try:
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError:
-            work.close()
+            in_loop(self._loop, work, _SHOWN_WITHIN_SECONDS)
+        except LoopEnded:
             raise PresentingFailed("the proxy is ending") from None
-        try:
-            future.result(_SHOWN_WITHIN_SECONDS)
         except TimeoutError:
-            future.cancel()
             reason = f"no node has confirmed it within {_SHOWN_WITHIN_SECONDS:g} s, or another order for {proof.name} goes on"
             raise PresentingFailed(reason) from None
 
