@@ -285,12 +285,13 @@ class Member:
         """
         if self.state.key is None or self.state.revision == 0:
             return
-        opened = self.values.open(self.key, self.entries, self.state.values, before)
+        entries = self.entries  # those that change while the disk is busy are for the next time
+        opened = self.values.open(self.key, entries, self.state.values, before)
         if opened.kept:
             newest = max(opened.used[name].revision for name in opened.kept)
             values = {**self.state.values, **opened.kept}
             await self._keep(replace(self.state, values=values, revision=max(newest, self.state.revision)))
-        self.values.use(opened, self.entries)
+        self.values.use(opened, entries)
         if opened.refused:
             raise opened.refused[0]
 

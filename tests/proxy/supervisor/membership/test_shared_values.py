@@ -158,3 +158,18 @@ async def pair_written(node: Node, notes: Notes, line: str) -> None:
     """Write a note, and wait until the node itself has heard of it."""
     await node.member.write({"notes/a": line})
     await until_seen(lambda: notes.lines == {"notes/a": line})
+
+
+async def test_what_goes_while_a_slow_disk_keeps_what_was_heard_before_is_gone(world: World) -> None:
+    pair = Pair(world)
+    async with pair.running() as (one, two):
+        two.sealer.gate.clear()
+        await one.member.write({"now/one": "here", "notes/a": "kept"})
+        await until_seen(lambda: two.member.revision == world.store.revision and two.member._settling.locked())
+        await until_seen(lambda: pair.passing[0].lines == {"now/one": "here"})
+        await one.member.write({"now/one": None})
+        await until_seen(lambda: two.member.revision == world.store.revision)
+        two.sealer.gate.set()
+        await until_seen(lambda: pair.kept[1].lines == {"notes/a": "kept"})
+        await until_seen(lambda: not two.member._heard.is_set() and not two.member._settling.locked())
+        assert pair.passing[1].lines == {}
