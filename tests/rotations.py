@@ -1,5 +1,6 @@
 """What rotations need around them: a state directory, an internal CA that can be made to fail, clocks that stand, a proxy that swaps."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -114,9 +115,13 @@ class Owner:
     swaps: list[Mapping[Path, ServedFile]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     error: ConfigError | None = None
+    gate: asyncio.Event | None = None
+    """Closed while the workers prepare."""
 
     async def swap_issued(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
         """All workers say yes, or one does not."""
+        if self.gate is not None:
+            await self.gate.wait()
         if self.error is not None:
             raise self.error
         decide()

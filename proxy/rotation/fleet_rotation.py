@@ -12,6 +12,7 @@ from certs.rotation.attempt import offer
 from certs.rotation.due import RenewalReason
 from certs.rotation.parts import Parts
 from certs.rotation.planning import Key
+from certs.rotation.sharing import SharedEdition
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 from proxy.api.certificates import RotationLine
 from proxy.net.in_thread import in_thread
@@ -80,15 +81,25 @@ class FleetRotation:
         asking = self._tasks.start_to_cancel(self._ask(fellows, wish, seconds))
         is_over = False
         try:
-            while not is_over:
-                with self._listeners.listening(key) as steps:
+            with self._listeners.listening(key) as steps:
+                while not is_over:
                     async for step in steps:
                         # else the end of a rotation before this one
-                        is_over = not step.get("ok") or fellows.edition(key) != before
+                        is_over = not step.get("ok") or self._serves_another(key, before)
                         if is_over:
                             yield step
         finally:
             asking.cancel()
+
+    def _serves_another(self, key: Key, before: SharedEdition | None) -> bool:
+        """Whether this node serves by the newest edition, and that came after `before`."""
+        fellows = self._knowledge.fellows
+        assert fellows is not None
+        edition = fellows.edition(key)
+        known = self._knowledge.credentials.get(key)
+        if edition is None or edition == before or known is None or known.serving.version is None:
+            return False
+        return known.serving.version.intent.edition == edition.number
 
     async def _ask(self, fellows: Fellows, wish: Wish, seconds: float) -> None:
         try:
@@ -134,14 +145,18 @@ class FleetRotation:
             offer(shelf, version, parts.homes, fellows.sharing(key, parts))
 
     async def _grant(self, fellows: Fellows, wish: Wish) -> None:
-        """Rotate what an operator has asked for on some node. The new edition is the answer."""
-        last: RotationLine = GONE
+        """Rotate what an operator has asked for on some node. The new edition is the answer: who
+        writes it removes the wish.
+        """
         try:
-            if wish.key in self._knowledge.credentials:
-                async for step in self._rotate_here(wish.key, wish.reason, insists=wish.insists):
-                    last = step if "ok" in step else last
-            if not last["ok"]:
-                await fellows.answer(wish, Answer(is_fulfilled=False, detail=last["detail"]))
+            while wish in fellows.wishes:  # else a rotation before this one has ended
+                last: RotationLine = GONE
+                if wish.key in self._knowledge.credentials:
+                    async for step in self._rotate_here(wish.key, wish.reason, insists=wish.insists):
+                        last = step if "ok" in step else last
+                if not last["ok"]:
+                    await fellows.answer(wish, Answer(is_fulfilled=False, detail=last["detail"]))
+                    break
         except NotShared:  # the next leader tries it
             self._granted.discard(wish.id)
         except BaseException:

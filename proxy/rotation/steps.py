@@ -27,13 +27,13 @@ class Listeners:
         return self._queues.keys()
 
     @contextmanager
-    def listening(self, key: Key) -> Iterator[AsyncIterator[RotationLine]]:
-        """Hear each step from now on, until the last one."""
+    def listening(self, key: Key) -> Iterator["Steps"]:
+        """Hear each step from now on."""
         queue: asyncio.Queue[RotationLine] = asyncio.Queue()
         queues = self._queues.setdefault(key, [])
         queues.append(queue)
         try:
-            yield _steps(queue)
+            yield Steps(queue)
         finally:
             queues.remove(queue)
             if not queues:
@@ -49,9 +49,15 @@ class Listeners:
         self.tell(key, _END)
 
 
-async def _steps(queue: asyncio.Queue[RotationLine]) -> AsyncIterator[RotationLine]:
-    while (step := await queue.get()) is not _END:
-        yield step
+class Steps:
+    """Each iteration goes on until the last step of one rotation; the next one with what follows."""
+
+    def __init__(self, queue: asyncio.Queue[RotationLine]) -> None:
+        self._queue = queue
+
+    async def __aiter__(self) -> AsyncIterator[RotationLine]:
+        while (step := await self._queue.get()) is not _END:
+            yield step
 
 
 def waiting(issuer: str, now: datetime, seconds: float, last_error: str | None) -> RotationLine:

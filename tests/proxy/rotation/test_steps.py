@@ -30,7 +30,8 @@ async def test_each_listener_hears_the_steps_of_its_credential_until_the_last_on
         listeners.tell(("chat", "ecdsa"), {"step": "key"})
         listeners.tell(("chat", "rsa"), {"step": "another"})
         listeners.end(("chat", "ecdsa"), {"ok": True})
-        listeners.tell(("chat", "ecdsa"), {"step": "of the next rotation"})
+        listeners.end(("chat", "ecdsa"), {"step": "of the next rotation"})
         expected = [{"step": "key"}, {"ok": True}]
         assert [step async for step in one] == [step async for step in other] == expected
+        assert [step async for step in one] == [{"step": "of the next rotation"}], "it came before anybody looked"
     assert listeners.keys == set()

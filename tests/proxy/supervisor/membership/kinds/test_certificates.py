@@ -212,6 +212,21 @@ async def test_a_wish_that_was_fulfilled_is_not_fulfilled_again_although_others_
     assert len(ca.asked) == 3
 
 
+async def test_a_wish_that_comes_while_a_rotation_ends_is_fulfilled_by_the_next_one(world: World, ca: Moody) -> None:
+    one, two = Certified(world, "one", ca), Certified(world, "two", ca)
+    one.scene.owner.gate = asyncio.Event()
+    async with both(one, two):
+        first = await two.serves()  # its leader has not come so far itself
+        assert one.current is None
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(two.rotate())
+            await until_seen(lambda: one.rotating.fleet._granted)
+            one.scene.owner.gate.set()
+        assert asking.result()[-1]["ok"]
+        assert two.served != first
+        assert len(ca.asked) == 2
+
+
 async def test_what_a_former_leader_still_gets_serves_nobody(world: World, ca: Moody) -> None:
     slow = Slow(ca)
     one = Certified(world, "one", ca)
