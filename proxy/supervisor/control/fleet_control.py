@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any, Final, TypeVar, cast
 
 from certs.audit.entries import Action, Outcome, Told
-from certs.sealing.files import SealedFileUnusable
 from proxy.admin.requests.problems import CommandRefused
 from proxy.api.fleet import (
     ExpelDocument,
@@ -25,10 +24,10 @@ from proxy.supervisor.membership.joining import NotJoined
 from proxy.supervisor.membership.kinds.fleet_reload import OfferedAlready
 from proxy.supervisor.membership.kinds.orders import Orders
 from proxy.supervisor.membership.member import Member
-from proxy.supervisor.membership.places import MEMBERS, REQUESTS, leader_of, nodes_of
+from proxy.supervisor.membership.places import REQUESTS, leader_of, nodes_of
 from proxy.supervisor.membership.refusals import ClockDiffers, StoreRestored
 from proxy.supervisor.membership.shared import Conflict, SharedAway
-from proxy.supervisor.membership.shared_kind import NotAMember
+from proxy.supervisor.membership.shared_kind import NOT_WRITTEN
 from proxy.supervisor.membership.shared_parts import SharedParts
 from proxy.supervisor.membership.values import ValueUnusable
 
@@ -93,7 +92,7 @@ class SupervisorFleet:
             planned={} if plan is None else {"session ticket keys": plan.until, **self._planned()},
             leader=leader_of(member.entries),
             is_leading=member.is_leading,
-            members=len(nodes_of(MEMBERS, member.entries)),
+            members=len(member.members),
             alive=len(nodes.alive),
             revision=member.revision,
             epoch=member.state.key.epoch if member.has_begun and member.state.key is not None else None,
@@ -232,5 +231,5 @@ async def _translated(work: Coroutine[Any, Any, Result]) -> Result:
         ) from None
     except SharedAway as error:
         raise CommandRefused(409, f"the store of the fleet cannot be used: {error}") from None
-    except (NotAMember, NotAdmitted, NotJoined, OfferedAlready, ValueUnusable, SealedFileUnusable, OSError) as error:
+    except (NotAdmitted, NotJoined, OfferedAlready, ValueUnusable, *NOT_WRITTEN) as error:
         raise CommandRefused(409, str(error)) from None

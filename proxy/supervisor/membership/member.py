@@ -401,7 +401,7 @@ class Member:
 
     @property
     def _schema(self) -> int | None:
-        return self.values.lowest_schema(nodes_of(MEMBERS, self.entries))
+        return self.values.lowest_schema(self.members)
 
     def require_store(self) -> None:
         """Raises `SharedAway` for a node that has no part in the store now: also one that refuses

@@ -15,7 +15,10 @@ of it into the list that the `Member` is made with.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+from certs.sealing.files import SealedFileUnusable
+from proxy.supervisor.membership.shared import Conflict, SharedAway
 
 
 class NotAMember(Exception):
@@ -25,6 +28,10 @@ class NotAMember(Exception):
         return (
             "this node has not joined its fleet: run plexigate fleet invite on a member, and plexigate fleet join here"
         )
+
+
+NOT_WRITTEN: Final = (NotAMember, SharedAway, Conflict, SealedFileUnusable, OSError)
+"""What `FleetNode.write` raises: before it writes, a node keeps on its disk what it has heard of."""
 
 
 class FleetNode(Protocol):
@@ -55,8 +62,8 @@ class FleetNode(Protocol):
         """Write all of it, or nothing. None removes. Any member may, with the names that are its
         own. What is written disappears after `lasts_seconds`.
 
-        Raises `NotAMember`, `SharedAway`, and `Conflict` if another node has written one of these
-        names meanwhile, or leads. The kind hears of what was written by `take`, as all nodes do.
+        Raises `NOT_WRITTEN`: `Conflict` if another node has written one of these names meanwhile,
+        or leads. The kind hears of what was written by `take`, as all nodes do.
         """
 
 

@@ -10,7 +10,7 @@ from certs.issuing.issuer import NotShared
 from proxy.net.in_thread import LoopEnded, in_loop
 from proxy.supervisor.membership.kinds.entries import Entries
 from proxy.supervisor.membership.shared import Conflict, SharedAway, Stored
-from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember
+from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, FleetNode
 from proxy.supervisor.membership.state import NodeState
 
 _TAKEN_SECONDS: Final = 10.0
@@ -71,16 +71,23 @@ class FleetAccess:
             raise NotShared(detail) from None
         except SharedAway as error:
             raise NotShared(f"the store of the fleet cannot be used: {error}") from None
-        except NotAMember as error:
+        except NOT_WRITTEN as error:
             raise NotShared(str(error)) from None
 
     async def keep(
-        self, entries: Entries[Content], name: str, wanted: Content, content: object, *, as_leader: bool = True
+        self,
+        entries: Entries[Content],
+        name: str,
+        wanted: Content,
+        content: object,
+        *,
+        as_leader: bool = True,
+        lasts_seconds: int | None = None,
     ) -> None:
         """Write one value, and wait until this node has heard of it: it can write it again only
         then.
         """
-        await self.write({entries.prefix + name: content}, as_leader=as_leader)
+        await self.write({entries.prefix + name: content}, as_leader=as_leader, lasts_seconds=lasts_seconds)
         await self.taken(entries, name, wanted)
 
     async def taken(self, entries: Entries[Content], name: str, wanted: Content | None) -> None:

@@ -16,8 +16,8 @@ from config.tables.issuers import AcmeChallenge
 from proxy.net.in_thread import LoopEnded, in_loop
 from proxy.supervisor.membership.kinds.entries import Entries
 from proxy.supervisor.membership.kinds.rows import ChallengeRow
-from proxy.supervisor.membership.shared import Conflict, SharedAway
-from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember, SharedKind
+from proxy.supervisor.membership.shared import Conflict
+from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, FleetNode, SharedKind
 from proxy.tls.handshake.challenge import TlsChallenge
 
 _LASTS_SECONDS: Final = 900
@@ -72,7 +72,7 @@ class FleetChallenges:
                 try:
                     shown = sorted(map(_digest, rows))
                     await node.write({f"shown/{node.name}": shown}, lasts_seconds=_LASTS_SECONDS)
-                except (Conflict, NotAMember, SharedAway):
+                except NOT_WRITTEN:
                     await asyncio.sleep(_RETRY_SECONDS)
                     self._changed.set()
 
@@ -112,7 +112,7 @@ class FleetChallenges:
             raise PresentingFailed("the fleet cannot show it: this node has not begun")
         try:
             await self._node.write(contents, lasts_seconds=_LASTS_SECONDS)
-        except (Conflict, NotAMember, SharedAway) as error:
+        except NOT_WRITTEN as error:
             reason = "another node has written the same" if isinstance(error, Conflict) else str(error)
             raise PresentingFailed(f"the fleet cannot show it: {reason}") from None
 

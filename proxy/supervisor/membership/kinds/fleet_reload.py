@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from certs.sealing.files import SealedFileUnusable
 from config.fleet_digest import fleet_digest
 from config.loading.reading import read_regular
 from config.values.problems import Problem
@@ -25,8 +24,7 @@ from proxy.admin.requests.contracts import ReloadReport
 from proxy.net.in_thread import in_thread
 from proxy.supervisor.membership.kinds.node_facts import ReloadAnswer, ReloadOffer, ReloadPhase
 from proxy.supervisor.membership.kinds.nodes import Nodes
-from proxy.supervisor.membership.shared import Conflict, SharedAway
-from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember
+from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, FleetNode
 
 RELOAD: Final = "reload"
 _OFFER_SECONDS: Final = 120
@@ -102,7 +100,7 @@ class FleetReload:
             if offer is None or not self._is_asked(node.name, offer):
                 continue
             answer = ReloadAnswer(offer.id, offer.phase, await self._fault(offer))
-            with suppress(Conflict, SharedAway, NotAMember):  # then it has not answered
+            with suppress(*NOT_WRITTEN):  # then it has not answered
                 await self._nodes.answer(node, answer)
             self._nodes.look()
 
@@ -156,7 +154,7 @@ class FleetReload:
     async def _end(self, node: FleetNode) -> None:
         """Remove the offer, and hear of that: the next one may follow at once."""
         # what was decided stands, also if the store fails now
-        with suppress(TimeoutError, Conflict, SharedAway, NotAMember, SealedFileUnusable, OSError):
+        with suppress(TimeoutError, *NOT_WRITTEN):
             await node.write({RELOAD: None})
             async with asyncio.timeout(_HEARD_SECONDS):
                 while self._offer is not None:

@@ -11,14 +11,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from certs.sealing.files import SealedFileUnusable
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import FleetConfigurationSeen, FleetLogBroken, FleetNodeAlive, FleetNodeGone
 from proxy.supervisor.membership.kinds.node_facts import LogEnd, NodeFacts, ReloadAnswer
 from proxy.supervisor.membership.places import NODES, nodes_of
-from proxy.supervisor.membership.shared import Conflict, SharedAway
-from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember
+from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, FleetNode
 
 _ALIVE_SECONDS: Final = 90
 """So long after its death a node counts as alive."""
@@ -29,7 +27,6 @@ _LOOK_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 1.0
 """After a failure of the store, and before this node has joined."""
 _END_SECONDS: Final = 1.0
-_NOT_WRITTEN: Final = (Conflict, SharedAway, NotAMember, SealedFileUnusable, OSError)
 
 
 class Nodes:
@@ -138,7 +135,7 @@ class Nodes:
         try:
             while True:
                 wait = _RETRY_SECONDS
-                with suppress(*_NOT_WRITTEN):
+                with suppress(*NOT_WRITTEN):
                     signed_at = await self._say(node, signed_at)
                     wait = _LOOK_SECONDS
                 with suppress(TimeoutError):
@@ -146,7 +143,7 @@ class Nodes:
                         await self._changed.wait()
                 self._changed.clear()
         finally:
-            with suppress(TimeoutError, *_NOT_WRITTEN):
+            with suppress(TimeoutError, *NOT_WRITTEN):
                 async with asyncio.timeout(_END_SECONDS):
                     await node.write({f"{NODES}{node.name}/alive": None})
 

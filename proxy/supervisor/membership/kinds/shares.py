@@ -16,11 +16,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from certs.sealing.files import SealedFileUnusable
 from proxy.limits.rates import UNKNOWN_SHARE, FleetLimit
 from proxy.supervisor.membership.kinds.share_cut import cut
-from proxy.supervisor.membership.shared import Conflict, SharedAway
-from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember
+from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, FleetNode
 
 LASTS_SECONDS: Final = 15
 _SECOND: Final = 1.0
@@ -97,7 +95,7 @@ class LimitShares:
             limits = self._limits()
             wants = {limit.name: self._want(limit, now) for limit in limits}
             if limits and (now >= said_at + _AGAIN_SECONDS or _differs(wants, said)):
-                with suppress(NotAMember, SharedAway, Conflict, SealedFileUnusable, OSError):  # told by the membership
+                with suppress(*NOT_WRITTEN):  # told by the membership
                     await node.write({_WANTED + node.name: wants}, lasts_seconds=LASTS_SECONDS)
                     self._until = now + LASTS_SECONDS
                     said = wants

@@ -10,14 +10,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
 
-from certs.sealing.files import SealedFileUnusable
 from proxy.net.in_thread import in_thread
 from proxy.payload.key_document import Identity
 from proxy.payload.keys.keyring import Keyring, NoSuchKey, RingNotChanged, RingPolicy
 from proxy.payload.keys.suite_table import new_secret
 from proxy.supervisor.membership.kinds.keys.ring_plan import NOTICE_SECONDS, RingPlan
-from proxy.supervisor.membership.shared import Conflict, SharedAway
-from proxy.supervisor.membership.shared_kind import FleetNode, NotAMember
+from proxy.supervisor.membership.shared import Conflict
+from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, FleetNode
 
 PREFIX: Final = "payload/"
 _RINGS: Final = "payload/rings/"
@@ -211,5 +210,5 @@ class Rings:
             await self._node.write({_RINGS + name: plan.as_json()})
         except Conflict:
             raise RingNotChanged(f"another node has changed the ring {name} meanwhile: look again") from None
-        except (SharedAway, NotAMember, SealedFileUnusable, OSError) as error:
+        except NOT_WRITTEN as error:
             raise RingNotChanged(str(error)) from None

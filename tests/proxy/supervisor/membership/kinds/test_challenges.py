@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from config.tables.issuers import AcmeChallenge
 from proxy.net.in_thread import in_thread
 from proxy.supervisor.membership.kinds.challenges import FleetChallenges
 from proxy.supervisor.membership.places import MEMBERS, nodes_of
+from proxy.supervisor.membership.shared import Conflict, SharedAway
 from proxy.tls.handshake.challenge import TlsChallenge
 from tests.proxy.supervisor.membership.nodes import World, joined
 from tests.waiting import until_seen
@@ -121,3 +123,23 @@ async def test_what_cannot_be_shown_is_said(world: World) -> None:
         with pytest.raises(PresentingFailed, match="the fleet cannot show it: etcd is gone"):
             await one.present(TLS)
         assert one.tokens, "until the store says otherwise"
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), SharedAway("etcd does not answer"), Conflict()])
+async def test_a_node_that_cannot_say_what_it_shows_tries_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async with pair(world) as (one, two):
+        write = two.node.member.write
+        failed: list[Exception] = []
+
+        async def fails_once(contents: Mapping[str, object | None], **how: Any) -> None:
+            if not failed:
+                failed.append(error)
+                raise error
+            await write(contents, **how)
+
+        monkeypatch.setattr(two.node.member, "write", fails_once)
+        await one.present(HTTP)
+        assert failed
+        assert two.tokens == one.tokens
