@@ -117,11 +117,12 @@ class SharedCertificates:
     async def turn(self, issuer: str, seconds: float) -> AsyncIterator[bool]:
         """Whether this node may ask an issuer for a key in a token; not while another node does."""
         access = self._access
-        place = f"turns/{issuer}"
-        has_turn = self._turns.values.get(issuer, access.node.name) == access.node.name
+        own = access.node.name
+        has_turn = self._turns.values.get(issuer, own) == own
         try:
             if has_turn:
-                await access.write({place: access.node.name}, lasts_seconds=int(seconds) + 60)
+                lasts = int(seconds) + 60
+                await access.keep(self._turns, issuer, own, own, as_leader=False, lasts_seconds=lasts)
         except NotShared:
             has_turn = False
         try:
@@ -129,7 +130,7 @@ class SharedCertificates:
         finally:
             if has_turn:
                 with suppress(NotShared):  # then it ends by itself
-                    await access.write({place: None})
+                    await access.write({self._turns.prefix + issuer: None})
 
     @property
     def wishes(self) -> Sequence[Wish]:

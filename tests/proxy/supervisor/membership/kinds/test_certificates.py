@@ -360,6 +360,15 @@ async def test_keys_in_tokens_are_issued_on_each_node_one_node_at_a_time(world: 
         assert not [name for name in world.store.entries if name.startswith(("certificates/", "rotations/"))]
 
 
+async def test_a_turn_that_ends_at_once_is_over(world: World, ca: Moody) -> None:
+    one = Certified(world, "one", ca)
+    async with one.running():
+        await one.serves()
+        async with one.certificates.turn("internal", 60) as has_turn:
+            assert has_turn
+        assert "turns/internal" not in world.store.entries, "or others wait until it ends by itself"
+
+
 async def test_an_internal_ca_is_one_for_all_nodes_and_the_leader_signs(world: World) -> None:
     text = configuration(issuer='crl_url = "http://ca.test/crl"')
     one, two = Certified(world, "one", text=text), Certified(world, "two", text=text)
