@@ -1,6 +1,7 @@
 """A place for many writes."""
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,3 +18,6 @@ def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         return
     with TemporaryDirectory(dir=memory) as made:
         yield Path(made)
+        for thread in threading.enumerate():
+            if thread.name == "work":  # of `in_thread`: nobody waits for it any more, and it still writes
+                thread.join(1)

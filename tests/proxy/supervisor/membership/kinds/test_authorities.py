@@ -35,6 +35,7 @@ async def test_an_internal_ca_that_cannot_be_exchanged_is_told_once(world: World
     async with node.running():
         await node.serves()
         await settled(node)
+        await node.tasks.cancel_all()  # it asks by itself, too
         authorities = node.certificates._authorities
         authorities._entries.values["internal"] = AuthorityRow({"root": 7}, 1)
         for _ in range(2):
