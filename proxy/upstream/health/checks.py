@@ -13,16 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import aiohttp
-from yarl import URL
-
 from config.schema import HttpProtocol, ServerAddress
 from config.tables.upstream import ProxyHeaderVersion
 from proxy.http.head import Header
 from proxy.net.shortage import HELD_UP_SECONDS, is_own_shortage
-from proxy.upstream.health.headed_status import connect_with_header, headed_status
+from proxy.upstream.health.connection import opened
+from proxy.upstream.health.http1_status import http1_status
 from proxy.upstream.health.http2_status import http2_status
-from proxy.upstream.pooling.dial import connect
 
 _USER_AGENT: Final = "plexigate-health"
 
@@ -153,82 +150,31 @@ async def ask(check: HealthCheck) -> bool:
         late = loop.time() - began - check.timeout_seconds
         if late > HELD_UP_SECONDS:
             raise CheckNotMade(f"this process was stalled for {late:.1f} s") from None
-    except aiohttp.ClientConnectorError as error:
-        _refuse_own(error.os_error, check)
     except OSError as error:
-        _refuse_own(error, check)
-    except aiohttp.ClientError:
-        pass
+        if is_own_shortage(error, check.address.host):
+            raise CheckNotMade(error.strerror or str(error)) from error
     except (RuntimeError, MemoryError) as error:
         # for example no thread is left, or the loop ends: the server has no part in it
         raise CheckNotMade(f"{type(error).__name__}: {error}") from error
     return False
 
 
-def _refuse_own(error: OSError, check: HealthCheck) -> None:
-    if is_own_shortage(error, check.address.host):
-        raise CheckNotMade(error.strerror or str(error)) from error
-
-
 async def _ask(check: HealthCheck) -> bool:
     least, most = check.statuses
-    if check.path is None:
-        await _connect(check)
-        return True
-    if check.http is HttpProtocol.HTTP_2:
-        async with asyncio.timeout(check.timeout_seconds):
-            status = await http2_status(check.address, check.tls, check.server_name, _fields(check))
-        return least <= status <= most
-    if check.proxy_header is not None:
-        async with asyncio.timeout(check.timeout_seconds):
-            status = await headed_status(
-                check.address, check.proxy_header, check.tls, check.server_name, _request(check)
-            )
-        return least <= status <= most
-    address = check.address
-    connector: aiohttp.BaseConnector
-    if address.scheme == "unix":
-        connector = aiohttp.UnixConnector(address.path, force_close=True)
-        origin = "http://localhost"
-    else:
-        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False)
-        origin = str(address)
-    headers = {"Host": check.host, "User-Agent": _USER_AGENT}
-    async with (
-        asyncio.timeout(check.timeout_seconds),
-        aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
-        session.get(
-            URL(origin + check.path, encoded=True),
-            allow_redirects=False,
-            headers=headers,
-            ssl=check.tls or True,
-            server_hostname=None if check.tls is None else check.server_name,
-        ) as response,
-    ):
-        return least <= response.status <= most
+    connection = opened(check.address, check.proxy_header, check.tls, check.server_name)
+    async with asyncio.timeout(check.timeout_seconds), connection as (reader, writer):
+        if check.path is None:
+            return True
+        if check.http is HttpProtocol.HTTP_2:
+            status = await http2_status(reader, writer, _fields(check))
+        else:
+            status = await http1_status(reader, writer, _request(check))
+    return least <= status <= most
 
 
 def _request(check: HealthCheck) -> bytes:
     lines = (f"GET {check.path} HTTP/1.1", f"Host: {check.host}", f"User-Agent: {_USER_AGENT}", "Connection: close")
     return "\r\n".join((*lines, "", "")).encode("ascii")
-
-
-async def _connect(check: HealthCheck) -> None:
-    """Make a connection, with TLS if there is any, and close it."""
-    async with asyncio.timeout(check.timeout_seconds):
-        if check.proxy_header is None:
-            sock = await connect(asyncio.get_running_loop(), check.address)
-        else:
-            sock = await connect_with_header(check.address, check.proxy_header)
-        if check.tls is None:
-            sock.close()
-            return
-        try:
-            _, writer = await asyncio.open_connection(sock=sock, ssl=check.tls, server_hostname=check.server_name)
-        except BaseException:
-            sock.close()
-            raise
-    writer.transport.abort()
 
 
 def _fields(check: HealthCheck) -> list[Header]:

@@ -1,48 +1,28 @@
-"""One question of a health check to a server that speaks HTTP/2.
-
-This module is interpreted, as all that has coroutines (see `pooling.dial`).
-"""
+"""One question of a health check to a server that speaks HTTP/2."""
 
 import asyncio
-import ssl
 from typing import Final
 
-from config.schema import HttpProtocol, ServerAddress
+from config.schema import HttpProtocol
 from proxy.http.head import Header, HeadLimits
 from proxy.http2.session.client_session import ClientSession
 from proxy.http2.session.events import ConnectionFailed, ResponseReceived, StreamReset
+from proxy.upstream.health.connection import HEAD_BYTES
 from proxy.upstream.http2.limits import session_limits
 
-_HEAD_BYTES: Final = 32_768
 _READ_BYTES: Final = 65_536
 _DIGITS: Final = 3
 
 
-async def http2_status(
-    address: ServerAddress, tls: ssl.SSLContext | None, server_name: str, fields: list[Header]
-) -> int:
+async def http2_status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fields: list[Header]) -> int:
     """Send a request without body on a new connection. Returns the status of its response.
 
     Raises OSError if there is none.
     """
-    if address.scheme == "unix":
-        reader, writer = await asyncio.open_unix_connection(address.path)
-    else:
-        reader, writer = await asyncio.open_connection(
-            address.host, address.port, ssl=tls, server_hostname=None if tls is None else server_name
-        )
-    try:
-        if tls is not None:
-            chosen = writer.get_extra_info("ssl_object").selected_alpn_protocol()
-            if chosen != HttpProtocol.HTTP_2:
-                raise ConnectionError("the server did not choose h2 by ALPN")
-        return await _ask(reader, writer, fields)
-    finally:
-        writer.close()
-
-
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fields: list[Header]) -> int:
-    limits = session_limits(_HEAD_BYTES, HeadLimits(_HEAD_BYTES, 100, _HEAD_BYTES))
+    tls = writer.get_extra_info("ssl_object")
+    if tls is not None and tls.selected_alpn_protocol() != HttpProtocol.HTTP_2:
+        raise ConnectionError("the server did not choose h2 by ALPN")
+    limits = session_limits(HEAD_BYTES, HeadLimits(HEAD_BYTES, 100, HEAD_BYTES))
     session = ClientSession(limits, asyncio.get_running_loop().time)
     session.open(fields, ends=True)
     while True:

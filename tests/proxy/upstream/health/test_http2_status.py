@@ -1,6 +1,7 @@
 """A question of a health check over HTTP/2, to python-hyper and to servers that do it wrong."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import h2.events
 import pytest
 
 from config.schema import ServerAddress
+from proxy.upstream.health.connection import opened
 from proxy.upstream.health.http2_status import http2_status
 from tests.certificates import Authority
 from tests.http2_frames import GET, OK, SETTINGS, block, body, headers, rst
@@ -60,9 +62,15 @@ async def serving(serve: Serve, path: Path) -> AsyncIterator[ServerAddress]:
         yield ServerAddress("unix", path=str(path))
 
 
+async def status_of(address: ServerAddress, tls: ssl.SSLContext | None = None) -> int:
+    """Ask once."""
+    async with opened(address, None, tls, "127.0.0.1") as streams:
+        return await http2_status(*streams, GET)
+
+
 async def test_the_status_is_that_of_the_final_response(tmp_path: Path) -> None:
     async with serving(hyper, tmp_path / "s") as address:
-        assert await http2_status(address, None, "", GET) == 204
+        assert await status_of(address) == 204
 
 
 @pytest.mark.parametrize(("protocols", "is_good"), [(["h2"], True), (["http/1.1"], False), ([], False)])
@@ -75,10 +83,10 @@ async def test_h2_has_to_be_chosen_by_alpn(authority: Authority, protocols: list
     async with server:
         address = ServerAddress("https", "127.0.0.1", server.sockets[0].getsockname()[1])
         if is_good:
-            assert await http2_status(address, client, "127.0.0.1", GET) == 204
+            assert await status_of(address, client) == 204
         else:
             with pytest.raises(ConnectionError, match="did not choose h2"):
-                await http2_status(address, client, "127.0.0.1", GET)
+                await status_of(address, client)
 
 
 @pytest.mark.parametrize(
@@ -97,4 +105,4 @@ async def test_h2_has_to_be_chosen_by_alpn(authority: Authority, protocols: list
 async def test_everything_else_is_an_error(tmp_path: Path, data: bytes) -> None:
     async with serving(saying(data), tmp_path / "s") as address:
         with pytest.raises(ConnectionError):
-            await http2_status(address, None, "", GET)
+            await status_of(address)

@@ -1,6 +1,7 @@
 """A health check behind a PROXY header that says that it is one."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,7 +12,8 @@ import pytest
 from config.schema import ServerAddress
 from config.tables.upstream import ProxyHeaderVersion
 from proxy.upstream.health.checks import ask
-from proxy.upstream.health.headed_status import connect_with_header, headed_status
+from proxy.upstream.health.connection import opened
+from proxy.upstream.health.http1_status import http1_status
 from tests.certificates import Authority
 from tests.proxy.proxy_protocol.headers import LOCAL, SIGNATURE, UNSPEC
 from tests.proxy.upstream.health.test_checks import CHECK
@@ -64,9 +66,17 @@ async def headed(answer: bytes = OK, path: Path | None = None) -> AsyncIterator[
         yield made, ServerAddress("http", "127.0.0.1", server.sockets[0].getsockname()[1])
 
 
+async def status_of(
+    address: ServerAddress, header: ProxyHeaderVersion, tls: ssl.SSLContext | None = None, server_name: str = ""
+) -> int:
+    """Ask once."""
+    async with opened(address, header, tls, server_name) as streams:
+        return await http1_status(*streams, GET)
+
+
 async def test_version_2_says_local() -> None:
     async with headed() as (server, address):
-        assert await headed_status(address, BINARY, None, "", GET) == 204
+        assert await status_of(address, BINARY) == 204
     ((header, request),) = server.seen
     assert header[:14] == SIGNATURE + bytes([LOCAL, UNSPEC])
     assert request == GET
@@ -74,7 +84,7 @@ async def test_version_2_says_local() -> None:
 
 async def test_version_1_names_both_ends() -> None:
     async with headed() as (server, address):
-        assert await headed_status(address, TEXT, None, "", GET) == 204
+        assert await status_of(address, TEXT) == 204
     words = server.seen[0][0].split()
     assert words[:4] == [b"PROXY", b"TCP4", b"127.0.0.1", b"127.0.0.1"]
     assert words[5] == str(address.port).encode()
@@ -82,13 +92,13 @@ async def test_version_1_names_both_ends() -> None:
 
 async def test_a_unix_socket_has_no_ends(tmp_path: Path) -> None:
     async with headed(path=tmp_path / "s") as (server, address):
-        assert await headed_status(address, TEXT, None, "", GET) == 204
+        assert await status_of(address, TEXT) == 204
     assert server.seen[0][0] == b"PROXY UNKNOWN\r\n"
 
 
 async def test_interim_responses_are_passed_over() -> None:
     async with headed(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.0 500\r\n\r\n") as (_, address):
-        assert await headed_status(address, BINARY, None, "", GET) == 500
+        assert await status_of(address, BINARY) == 500
 
 
 @pytest.mark.parametrize(
@@ -97,7 +107,7 @@ async def test_interim_responses_are_passed_over() -> None:
 async def test_what_is_no_answer_is_an_error(answer: bytes) -> None:
     async with headed(answer) as (_, address):
         with pytest.raises(OSError):  # noqa: PT011 - which one depends on the system
-            await headed_status(address, BINARY, None, "", GET)
+            await status_of(address, BINARY)
 
 
 async def test_the_header_goes_before_tls(authority: Authority) -> None:
@@ -114,9 +124,9 @@ async def test_the_header_goes_before_tls(authority: Authority) -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         address = ServerAddress("https", "127.0.0.1", server.sockets[0].getsockname()[1])
-        status = await headed_status(address, BINARY, authority.client_context(), "headed.test", GET)
+        status = await status_of(address, BINARY, authority.client_context(), "headed.test")
         with pytest.raises(OSError, match="certificate verify failed"):
-            await headed_status(address, BINARY, authority.client_context(), "other.test", GET)
+            await status_of(address, BINARY, authority.client_context(), "other.test")
     assert status == 204
     assert seen[0].startswith(SIGNATURE)
 
@@ -128,7 +138,7 @@ async def test_a_header_that_cannot_be_sent_leaves_no_socket(tmp_path: Path, mon
     async with headed(path=tmp_path / "s") as (_, address):
         monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_sendall", fail)
         with pytest.raises(BrokenPipeError):
-            await connect_with_header(address, BINARY)
+            await status_of(address, BINARY)
 
 
 @pytest.mark.parametrize(("answer", "is_good"), [(OK, True), (b"HTTP/1.1 503 Busy\r\n\r\n", False), (b"", False)])
