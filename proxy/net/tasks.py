@@ -6,12 +6,15 @@ reported, and the others continue.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Any
+
+Report = Callable[[BaseException], None]
 
 
 class Tasks:
     """Keeps tasks alive, reports their unexpected errors, and cancels what is left at the end."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, report: Callable[[BaseException], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, report: Report) -> None:
         """`report` gets every exception that a task did not handle itself."""
         self._loop = loop
         self._report = report
@@ -54,3 +57,12 @@ class Tasks:
             task.cancel()
         if running:
             await asyncio.wait(running)
+
+
+def report_callbacks(loop: asyncio.AbstractEventLoop, report: Report) -> None:
+    """Let `report` get the unexpected errors of callbacks, which no task has."""
+
+    def failed(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        report(context.get("exception") or RuntimeError(context.get("message", "")))
+
+    loop.set_exception_handler(failed)

@@ -18,7 +18,7 @@ from certs.rotation.parts import parts_of
 from proxy.admin.requests.contracts import Control
 from proxy.figures.totals import totals
 from proxy.net.in_thread import in_thread, tell_loop
-from proxy.net.tasks import Tasks
+from proxy.net.tasks import Tasks, report_callbacks
 from proxy.observe.events.process import ProxyReady, SocketUnused, Stopped
 from proxy.observe.status import signatures
 from proxy.processes.systemd import Notifier
@@ -91,6 +91,7 @@ class Supervisor:
         tell = self.reporting.tell
         safe.trail.report_to(lambda event: tell_loop(loop, tell, event))
         self._tasks = Tasks(loop, self.reporting.unexpected)
+        report_callbacks(loop, self.reporting.unexpected)
         self.served: Final = ServedEdition(edition)
         self.crew: Final = Crew(loop, self._tasks, sockets, log, tell, safe.trail, edition.worker_count)
         self.crew.maintenance.restore(edition.loaded)

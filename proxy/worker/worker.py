@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Collection, Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from config.tables.plain import PLAIN_LISTENER
 from config.values.pkcs11_uri import Pkcs11Uri
@@ -25,7 +25,7 @@ from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
 from proxy.net.in_thread import in_thread
 from proxy.net.shared_io import SharedIo
-from proxy.net.tasks import Tasks
+from proxy.net.tasks import Tasks, report_callbacks
 from proxy.observe.counts.breaking import BreakingClients, day_of
 from proxy.observe.counts.counters import Counters
 from proxy.observe.events.event import Event, Tell
@@ -136,7 +136,7 @@ class Worker:
         self._plain_services = PlainServices(io, self._http, self._scarcity, self._turned_away)
         self._plain = PlainListener(generation.plain, self._plain_services)
         self._ends_now = asyncio.Event()
-        loop.set_exception_handler(self._callback_failed)
+        report_callbacks(loop, self.unexpected)
         self._deadlines.start()
         self._lag.start()
         self._scarcity.start(_resources(generation))
@@ -300,10 +300,6 @@ class Worker:
     def unexpected(self, error: BaseException) -> None:
         """Log an unexpected error; everything else continues."""
         self._event(UnexpectedError.of(error))
-
-    def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log the unexpected error of a callback, which belongs to one connection."""
-        self.unexpected(context.get("exception") or RuntimeError(context.get("message", "")))
 
 
 class _TokenEvents:

@@ -145,6 +145,21 @@ async def test_a_dry_run_of_a_reload_makes_no_file_and_no_directory(site: Site, 
         assert there() == before
 
 
+async def test_what_fails_in_a_callback_is_in_the_log(site: Site, tmp_path: Path) -> None:
+    run = Running(site, tmp_path, workers(site))
+
+    def fails() -> None:
+        raise ZeroDivisionError("by zero")
+
+    asyncio.get_running_loop().call_soon(fails)
+    await asyncio.sleep(0)
+    await run.supervisor.close()
+    run.target.close(10)
+    run.notified.close()
+    (event,) = [one for one in run.events() if one["event"] == "error"]
+    assert (event["error"], event["detail"]) == ("ZeroDivisionError", "by zero")
+
+
 async def test_a_day_from_start_to_stop(site: Site, tmp_path: Path) -> None:
     async with running(site, tmp_path, workers(site)) as run:
         pids = run.pids
