@@ -51,8 +51,9 @@ _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_DESCRIPTORS_AT_ONCE * struct.calcsi
 class ChannelLost(Exception):
     """The other process has ended, or this end is closed."""
 
-    def __str__(self) -> str:
-        return "the other process has exited"
+    def __init__(self, status: int | None = None) -> None:
+        """`status` is as in `subprocess`: negative for a signal, None if it is not known."""
+        super().__init__("the other process has exited" if status is None else f"it ended with status {status}")
 
 
 class Peer(Enum):

@@ -35,8 +35,8 @@ def refusal(edition: Edition, error: BaseException) -> BaseException:
             found = f"a worker that failed: {error}"
             allowed = "a worker that starts"
         case ChannelLost():
-            found = "a worker that ended while it prepared"
-            allowed = "live workers: the log says how it ended"
+            found = f"a worker that did not live until it was prepared: {error}"
+            allowed = "live workers; a negative status is a signal, such as -9 of the out-of-memory killer"
         case TimeoutError():
             seconds = edition.loaded.config.reload_seconds
             found = f"a worker that was not ready after {seconds:g} s"

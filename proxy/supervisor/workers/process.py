@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import LARGEST_FRAME, LARGEST_NEWS, Channel, Peer
+from proxy.processes.channel import LARGEST_FRAME, LARGEST_NEWS, Channel, ChannelLost, Peer
 from proxy.processes.messages.answers import Done, WorkerFigures
 from proxy.processes.messages.codec import Body, MessageMalformed, encode
 from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked, WorkerNews
@@ -57,6 +57,7 @@ _NOT_INHERITED: Final = frozenset(
 _WITH_LARGE_ANSWERS: Final = (Drain, Leave, Prepare, TakeRingUses, TellFigures, TellServers)
 # Characters. A part of it is what the worker has sent.
 _LONGEST_FAULT: Final = 300
+_END_SECONDS: Final = 1.0
 
 
 class WorkerProcess:
@@ -116,10 +117,14 @@ class WorkerProcess:
     async def ask(self, question: Question[AnswerT], descriptors: Sequence[int] = ()) -> AnswerT:
         """Ask the worker. An answer that cannot be read is a no, and ends the worker.
 
-        Raises `QuestionRefused` or `channel.ChannelLost`.
+        Raises `QuestionRefused` or `channel.ChannelLost`, which says how the worker has ended.
         """
         largest = LARGEST_FRAME if isinstance(question, _WITH_LARGE_ANSWERS) else LARGEST_NEWS
-        answer = await self.channel.ask(*encode_question(question), descriptors, largest)
+        try:
+            answer = await self.channel.ask(*encode_question(question), descriptors, largest)
+        except ChannelLost:
+            await gone([self], _END_SECONDS)  # its channel ends a moment earlier
+            raise ChannelLost(self.exit_status) from None
         try:
             return decode_answer(question, answer)
         except MessageMalformed as error:

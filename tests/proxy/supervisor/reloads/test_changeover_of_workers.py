@@ -162,7 +162,7 @@ class TestTogether:
             reloading = asyncio.get_running_loop().create_task(refused(run, site, two_workers(site)))
             await until_seen(lambda: first.channel._waiting)
             os.kill(first.pid, signal.SIGKILL)
-            assert "a worker that ended while it prepared" in await reloading
+            assert "a worker that did not live until it was prepared: it ended with status -9" in await reloading
             while (
                 len(await run.served_by()) < 2
             ):  # a machine that is busy makes a worker late, and the other one stands in
