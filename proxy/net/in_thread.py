@@ -65,8 +65,8 @@ class LoopEnded(Exception):
 def in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Result], seconds: float) -> Result:
     """Run `work` in the loop, and wait for it in this thread; its exception is raised here.
 
-    Raises `LoopEnded`, and `TimeoutError` after `seconds`. Then `work` is cancelled, and undoes what
-    it has done.
+    Raises `LoopEnded`, and `TimeoutError` after `seconds`. Then `work` is cancelled, and undoes
+    what it has done.
     """
     try:
         future = asyncio.run_coroutine_threadsafe(work, loop)

@@ -28,7 +28,7 @@ class Listeners:
 
     @contextmanager
     def listening(self, key: Key) -> Iterator["Steps"]:
-        """Hear each step from now on."""
+        """Hear each step from now on: iterate once for each rotation."""
         queue: asyncio.Queue[RotationLine] = asyncio.Queue()
         queues = self._queues.setdefault(key, [])
         queues.append(queue)
@@ -50,7 +50,7 @@ class Listeners:
 
 
 class Steps:
-    """Each iteration goes on until the last step of one rotation; the next one with what follows."""
+    """Each iteration ends with the last step of a rotation; the next one has what follows."""
 
     def __init__(self, queue: asyncio.Queue[RotationLine]) -> None:
         self._queue = queue

@@ -31,7 +31,7 @@ class NotAMember(Exception):
 
 
 NOT_WRITTEN: Final = (NotAMember, SharedAway, Conflict, SealedFileUnusable, OSError)
-"""What `FleetNode.write` raises: before it writes, a node keeps on its disk what it has heard of."""
+"""What `FleetNode.write` raises: a node first keeps on its disk what it has heard of."""
 
 
 class FleetNode(Protocol):

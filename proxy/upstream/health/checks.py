@@ -18,8 +18,7 @@ from config.tables.upstream import ProxyHeaderVersion
 from proxy.http.head import Header
 from proxy.net.shortage import HELD_UP_SECONDS, is_own_shortage
 from proxy.upstream.health.connection import opened
-from proxy.upstream.health.http1_status import http1_status
-from proxy.upstream.health.http2_status import http2_status
+from proxy.upstream.health.status import http1_status, http2_status
 
 _USER_AGENT: Final = "plexigate-health"
 

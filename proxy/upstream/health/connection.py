@@ -42,7 +42,7 @@ async def opened(
             await writer.start_tls(tls, server_hostname=server_name)
         yield reader, writer
     finally:
-        writer.transport.abort()  # the answer is there, and nobody waits for a goodbye
+        writer.transport.abort()  # the check is over: it does not wait for the server's part of the close
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 

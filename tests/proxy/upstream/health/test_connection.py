@@ -13,7 +13,7 @@ from config.schema import ServerAddress
 from config.tables.upstream import ProxyHeaderVersion
 from proxy.upstream.health.checks import ask
 from proxy.upstream.health.connection import opened
-from proxy.upstream.health.http1_status import http1_status
+from proxy.upstream.health.status import http1_status
 from tests.certificates import Authority
 from tests.proxy.proxy_protocol.headers import LOCAL, SIGNATURE, UNSPEC
 from tests.proxy.upstream.health.test_checks import CHECK

@@ -1,6 +1,7 @@
-"""One question of a health check to a server that speaks HTTP/2."""
+"""One question of a health check, by the version of HTTP that the server speaks."""
 
 import asyncio
+import re
 from typing import Final
 
 from config.schema import HttpProtocol
@@ -10,8 +11,32 @@ from proxy.http2.session.events import ConnectionFailed, ResponseReceived, Strea
 from proxy.upstream.health.connection import HEAD_BYTES
 from proxy.upstream.http2.limits import session_limits
 
+_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
+_FINAL: Final = 200
 _READ_BYTES: Final = 65_536
 _DIGITS: Final = 3
+
+
+async def http1_status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
+    """Send a request without body. Returns the status of its final response.
+
+    Raises OSError if there is none.
+    """
+    writer.write(request)
+    status = 0
+    try:
+        while status < _FINAL:
+            status = _http1(await reader.readuntil(b"\r\n\r\n"))
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise ConnectionError("the server sent no complete response head") from error
+    return status
+
+
+def _http1(head: bytes) -> int:
+    line = _LINE.match(head)
+    if line is None:
+        raise ConnectionError("malformed response")
+    return int(line[1])
 
 
 async def http2_status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fields: list[Header]) -> int:
@@ -33,12 +58,12 @@ async def http2_status(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
             raise ConnectionError("the server ended the connection")
         for event in session.receive_data(data):
             if isinstance(event, ResponseReceived) and not event.is_interim:
-                return _status(event)
+                return _http2(event)
             if isinstance(event, StreamReset | ConnectionFailed):
                 raise ConnectionError(event.reason or f"HTTP/2 error {event.code}")
 
 
-def _status(event: ResponseReceived) -> int:
+def _http2(event: ResponseReceived) -> int:
     found = event.decoded.fields
     if not found or found[0][0] != b":status" or len(found[0][1]) != _DIGITS or not found[0][1].isdigit():
         raise ConnectionError("malformed response")

@@ -13,7 +13,7 @@ import pytest
 
 from config.schema import ServerAddress
 from proxy.upstream.health.connection import opened
-from proxy.upstream.health.http2_status import http2_status
+from proxy.upstream.health.status import http2_status
 from tests.certificates import Authority
 from tests.http2_frames import GET, OK, SETTINGS, block, body, headers, rst
 
