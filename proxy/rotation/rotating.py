@@ -23,6 +23,7 @@ from certs.tokens.token_use import KeyPlace
 from config.tables.rotation import IssuedCredential
 from proxy.api.certificates import CertificateRow, RotationLine
 from proxy.net.tasks import Tasks
+from proxy.net.waiting import happened
 from proxy.observe.events.event import Tell
 from proxy.observe.scrape import RotationFacts
 from proxy.rotation.clocks import Clocks
@@ -94,9 +95,7 @@ class Rotating:
         while True:
             self._wake.clear()
             seconds = await self.turn()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._wake.wait()
+            await happened(self._wake, seconds)
 
     async def first_round(self, seconds: float) -> None:
         """Wait until each missing certificate is there or was tried once, at most `seconds`."""

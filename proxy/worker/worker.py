@@ -26,6 +26,7 @@ from proxy.net.deadlines import Deadlines
 from proxy.net.in_thread import in_thread
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks, report_callbacks
+from proxy.net.waiting import happened
 from proxy.observe.counts.breaking import BreakingClients, day_of
 from proxy.observe.counts.counters import Counters
 from proxy.observe.events.event import Event, Tell
@@ -239,9 +240,7 @@ class Worker:
         for task in unfinished:
             task.cancel()
         self._http.connections.give_up("the time to drain is over")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                await quiet.wait()
+        await happened(quiet, _LAST_WORDS_SECONDS)
         await self._tasks.cancel_all()
         self._deadlines.stop()
         self._lag.stop()

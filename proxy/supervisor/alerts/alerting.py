@@ -18,6 +18,7 @@ from typing import Any, Final, TypedDict
 from proxy.api.commands import AlertsDocument, AlertTestDocument, ReceiverRow
 from proxy.net.in_thread import in_thread
 from proxy.net.tasks import Tasks
+from proxy.net.waiting import happened
 from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert
 from proxy.observe.alert_kinds import KINDS, AlertKind
 from proxy.observe.events.alerts import AlertFailed, AlertRaised, AlertResolved, AlertsArriveAgain
@@ -185,9 +186,7 @@ class Alerting:
                 self._stirred.clear()  # the report is an event: without this the next error follows at once
             await asyncio.sleep(_SOON_SECONDS)
             left = min(_LOOK_SECONDS, self._table.look_within) - _SOON_SECONDS
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, left)):
-                    await self._stirred.wait()
+            await happened(self._stirred, max(0.0, left))
 
     async def look(self) -> None:
         """Judge the proxy once, and tell what has changed."""

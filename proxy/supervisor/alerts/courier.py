@@ -1,12 +1,12 @@
 """Brings messages to one receiver: one at a time, and again until it takes them."""
 
 import asyncio
-import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from proxy.net.waiting import happened
 from proxy.observe.alert import Notice
 from proxy.observe.events.alerts import AlertFailed, AlertsArriveAgain
 from proxy.observe.events.event import Tell
@@ -101,6 +101,4 @@ class Courier:
             left = failed_at + self._waits(self._unsent.pause_seconds(self._failures)) - self._loop.time()
             if left <= 0 or self._is_tried_again:
                 return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._stirred.wait()
+            await happened(self._stirred, left)

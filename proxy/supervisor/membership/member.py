@@ -22,6 +22,7 @@ from typing import Final
 
 from certs.sealing.files import SealedFileUnusable
 from proxy.net.in_thread import in_thread
+from proxy.net.waiting import happened
 from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import FleetAway, FleetBack, FleetJoined, FleetLed, FleetRekeyed
 from proxy.supervisor.membership.epochs import Expelled, followed, next_record, place_of, records
@@ -329,7 +330,9 @@ class Member:
             if self._leadership is not None:
                 await self._lead(self._leadership)
                 continue
-            if not await _happened(self._news, LEASE_SECONDS):
+            is_news = await happened(self._news, LEASE_SECONDS)
+            self._news.clear()
+            if not is_news:
                 _ = await self.shared.time()  # whether the store still answers
 
     async def _lead(self, leadership: Leadership) -> None:
@@ -345,7 +348,8 @@ class Member:
             with suppress(Conflict):  # told by the watch, or no longer leading
                 async with self._settling:
                     await self._write_what_is_due(leadership.token)
-            await _happened(self._news, _KEEP_SECONDS)
+            await happened(self._news, _KEEP_SECONDS)
+            self._news.clear()
         self._leadership = None
         await leadership.give_up()
 
@@ -431,13 +435,3 @@ class Member:
         names = (*writes, place_of(self.key.epoch + 1))
         compares = {name: there[name].revision if name in there else 0 for name in names}
         await self.shared.commit(compares, writes, token, lasts_seconds)
-
-
-async def _happened(event: asyncio.Event, seconds: float) -> bool:
-    """Wait until an event is set, or the time is over; whether it was set. Then clear it."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    has_happened = event.is_set()
-    event.clear()
-    return has_happened

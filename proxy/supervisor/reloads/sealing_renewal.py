@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +15,7 @@ from certs.sealing.errors import KeyUnavailable
 from config.loading.loaded import LoadedConfig
 from config.values.problems import ConfigError
 from proxy.net.in_thread import in_thread
+from proxy.net.waiting import happened
 from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import SealingNotRenewed, SealingRenewed
 from proxy.observe.scrape import SealingFacts
@@ -61,9 +62,7 @@ class SealingRenewal:
         while True:
             self._served.changed.clear()  # a reload may change the sealing key
             await self.look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._served.changed.wait()
+            await happened(self._served.changed, LOOK_SECONDS)
 
     async def look(self) -> None:
         """Do everything that is due. What fails is tried again with the next look."""

@@ -18,7 +18,6 @@ the parent tries the PIN once to find out.
 """
 
 import asyncio
-import contextlib
 import math
 from collections import Counter
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Final, Protocol
 from certs.hsm.process.pin_latch import is_about_pin
 from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import TokenUse
+from proxy.net.waiting import happened
 from proxy.signing.breaker import BACK_OFF_SECONDS
 
 # After that a call in progress counts as failed.
@@ -215,9 +215,7 @@ class TokenWatch:
             left = began + min(pause, self._wanted_after) - self._loop.time()
             if left <= 0:
                 return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if left == math.inf else left):
-                    await self._stirred.wait()
+            await happened(self._stirred, None if left == math.inf else left)
             self._stirred.clear()
 
     def _found(self, finding: ProbeFinding) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from config.values.problems import Problem
+from proxy.net.waiting import happened
 from proxy.processes.upgrade_wire import VARIABLE, Said, WireBroken, pair
 from proxy.supervisor.upgrade.program import StartCommand
 
@@ -134,9 +135,7 @@ class Successor:
         watch = os.pidfd_open(self._process.pid)
         self._loop.add_reader(watch, ended.set)
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await ended.wait()
+            await happened(ended, seconds)
         finally:
             self._loop.remove_reader(watch)
             os.close(watch)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from proxy.net.in_thread import in_thread
+from proxy.net.waiting import happened
 from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import FleetConfigurationSeen, FleetLogBroken, FleetNodeAlive, FleetNodeGone
 from proxy.supervisor.membership.kinds.node_facts import LogEnd, NodeFacts, ReloadAnswer
@@ -138,9 +139,7 @@ class Nodes:
                 with suppress(*NOT_WRITTEN):
                     signed_at = await self._say(node, signed_at)
                     wait = _LOOK_SECONDS
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._changed.wait()
+                await happened(self._changed, wait)
                 self._changed.clear()
         finally:
             with suppress(TimeoutError, *NOT_WRITTEN):

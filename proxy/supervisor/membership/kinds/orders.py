@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from proxy.net.waiting import happened
 from proxy.processes.messages.codec import MessageMalformed, decode
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import PageUnusable
@@ -91,6 +91,4 @@ class Orders:
             raise NotAMember
         self._followed.clear()
         await self._node.write({name: content})
-        with suppress(TimeoutError):  # the others follow by themselves too
-            async with asyncio.timeout(_LONGEST_SECONDS):
-                await self._followed.wait()
+        await happened(self._followed, _LONGEST_SECONDS)  # the others follow by themselves too

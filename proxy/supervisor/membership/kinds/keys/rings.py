@@ -6,11 +6,11 @@ on any node brings the next key forward. What a node serves by is in its own sto
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
 
 from proxy.net.in_thread import in_thread
+from proxy.net.waiting import happened
 from proxy.payload.key_document import Identity
 from proxy.payload.keys.keyring import Keyring, NoSuchKey, RingNotChanged, RingPolicy
 from proxy.payload.keys.suite_table import new_secret
@@ -127,9 +127,7 @@ class Rings:
             now = self._clock()
             changes = [plan.until_change(now) or _LONGEST_SECONDS for plan in self.plans.values()]
             wait = min([_LONGEST_SECONDS, *changes]) if is_followed else _REFUSED_SECONDS
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._changed.wait()
+            await happened(self._changed, wait)
             self._changed.clear()
 
     async def _follow(self) -> bool:

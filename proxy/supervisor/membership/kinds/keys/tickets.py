@@ -3,9 +3,9 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final, Protocol
 
+from proxy.net.waiting import happened
 from proxy.supervisor.membership.kinds.keys.ticket_plan import TicketPlan
 from proxy.supervisor.membership.shared_kind import FleetNode
 from proxy.tls.openssl.tickets import SECRET_BYTES, TicketSecrets
@@ -73,9 +73,7 @@ class Tickets:
                     served = wanted
                 else:
                     wait = min(wait, _REFUSED_SECONDS)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._planned.wait()
+            await happened(self._planned, wait)
             self._planned.clear()
 
     def tick(self) -> None:
