@@ -16,7 +16,8 @@ from certs.hsm.clients.client import TokenProcess
 from certs.hsm.clients.spawning import Spawned, request
 from certs.hsm.errors import PinRefused
 from certs.hsm.process.token_process import _Service
-from tests.hsm_tokens import PIN, SoftHsm
+from tests.certs.hsm.clients.test_client import P256, SIGN
+from tests.hsm_tokens import PIN, SoftHsm, dishonest, through, token_process
 from tests.prepared_children import refused
 
 WRONG = "wrong-pin-4242"
@@ -95,3 +96,16 @@ def test_it_ends_without_a_word_when_nobody_wants_its_answer(capfd: pytest.Captu
 def test_its_standard_output_is_not_the_pipe(token: TokenProcess) -> None:
     assert Path(f"/proc/{token.pid}/fd/1").readlink() == Path("/dev/null")
     assert token.perform(calls.random(1))
+
+
+def test_it_ends_with_its_leader_also_while_a_call_hangs(hsm: SoftHsm, access: TokenAccess) -> None:
+    with token_process(access) as process:
+        process.perform(calls.generate(P256))
+    with dishonest(hsm, "hang") as hanging, token_process(through(access, hanging.module)) as process:
+        watch = os.pidfd_open(process.pid)
+        try:
+            process._spawned.socket.sendall(request(9, SIGN))
+            process._spawned.socket.shutdown(socket.SHUT_RDWR)
+            assert select.select([watch], [], [], 15.0)[0]
+        finally:
+            os.close(watch)

@@ -68,6 +68,11 @@ def said_of(pid: int, file: str) -> bytes:
     return Path(f"/proc/{pid}/{file}").read_bytes()
 
 
+def owner(pid: int, file: str) -> int:
+    """Who may read it."""
+    return Path(f"/proc/{pid}/{file}").stat().st_uid
+
+
 def facts(pid: int) -> dict[str, list[str]]:
     lines = said_of(pid, "status").decode("ascii").splitlines()
     return {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
@@ -241,6 +246,7 @@ class TestWhatItIs:
             status = facts(worker.pid)
             assert status["Uid"] == [str(nobody.pw_uid)] * 4
             assert status["Gid"] == [str(nobody.pw_gid)] * 4
+            assert owner(worker.pid, "mem") == 0, "other processes of this account may read its keys"
             assert status["Groups"] == []
             assert status["CapEff"] == ["0000000000000000"]
             await begun(worker)
