@@ -1,7 +1,5 @@
 """An invitation lets one node in, within its time and with the approval of an operator."""
 
-from pathlib import Path
-
 import pytest
 
 from proxy.supervisor.membership.admissions import INVITED_SECONDS, MemberFacts, NotAdmitted
@@ -13,12 +11,6 @@ from proxy.supervisor.membership.state import FILE_NAME
 from proxy.supervisor.membership.values import ValueUnusable
 from tests.proxy.supervisor.membership.nodes import NOW, Node, World, joined, pair
 from tests.waiting import until_seen
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
-    return World(tmp_path)
 
 
 async def asked(node: Node, by: Node, token: str) -> str:

@@ -22,12 +22,6 @@ from tests.proxy.supervisor.membership.stores import FaultyShared, MemoryShared
 from tests.waiting import until_seen
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
-    return World(tmp_path)
-
-
 async def test_the_first_node_founds_the_fleet_and_goes_on_with_its_own_secret(world: World) -> None:
     node = world.node("one")
     with pytest.raises(NotAMember):

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -10,12 +9,6 @@ from proxy.supervisor.membership.shared import LEADER, Conflict
 from proxy.supervisor.membership.shared_kind import NotAMember
 from tests.proxy.supervisor.membership.nodes import Node, Notes, World, joined
 from tests.waiting import until_seen
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
-    return World(tmp_path)
 
 
 class Pair:

@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -11,11 +10,6 @@ from proxy.net.in_thread import in_thread
 from proxy.supervisor.membership.kinds.access import FleetAccess
 from proxy.supervisor.membership.kinds.entries import Entries
 from tests.proxy.supervisor.membership.nodes import Node, World
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def accessed(world: World, entries: Entries[str]) -> tuple[Node, FleetAccess]:

@@ -1,20 +1,11 @@
 """Internal CAs between nodes: `test_certificates` tries them with rotations; here is what goes wrong."""
 
-from pathlib import Path
-
-import pytest
-
 from certs.issuing.internal_ca.authority import InternalAuthority
 from certs.issuing.internal_ca.copying import stamp
 from proxy.supervisor.membership.kinds.rows import AuthorityRow
 from tests.proxy.supervisor.membership.kinds.certified import Certified
 from tests.proxy.supervisor.membership.nodes import World
 from tests.waiting import until_seen
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 async def settled(node: Certified) -> None:

@@ -22,12 +22,6 @@ from tests.waiting import until_seen
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
-    return World(tmp_path)
-
-
-@pytest.fixture
 def of_ca(tmp_path: Path) -> Rotations:
     return Rotations(tmp_path / "ca")
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,12 +53,6 @@ class Reloading:
         if ok and not dry_run:
             self.serves = self.path.read_text()
         return ReloadReport(ok, [], [one.as_json() for one in self.problems], 2)
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
-    return World(tmp_path)
 
 
 async def three(world: World, stack: AsyncExitStack) -> tuple[Reloading, Reloading, Reloading]:

@@ -1,7 +1,6 @@
 """The lead of a fleet goes where an operator wants it."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -9,12 +8,6 @@ from proxy.supervisor.membership.kinds.lead import ABSTAIN_SECONDS, Lead, LeadWi
 from proxy.supervisor.membership.shared import LEADER
 from tests.proxy.supervisor.membership.nodes import Node, World, joined
 from tests.waiting import until_seen
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
-    return World(tmp_path)
 
 
 def leader(world: World) -> bytes:

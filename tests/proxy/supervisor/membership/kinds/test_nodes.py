@@ -1,7 +1,6 @@
 """What nodes say of themselves reaches all others, and who is gone is missed."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -30,11 +29,10 @@ class Speaking:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
+def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("proxy.supervisor.membership.kinds.nodes._LOOK_SECONDS", 1_000)
     monkeypatch.setattr("proxy.supervisor.membership.kinds.nodes._RETRY_SECONDS", 0.01)
-    return World(tmp_path)
+    return world
 
 
 async def test_nodes_hear_of_each_other_and_miss_one_that_ends(world: World) -> None:

@@ -1,7 +1,6 @@
 """Shares of limits: they follow demand, come back from a node that is gone, and stay without the store."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -39,11 +38,10 @@ class User:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
+def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("proxy.supervisor.membership.kinds.shares._SECOND", 0.001)
     monkeypatch.setattr("proxy.supervisor.membership.member.LEASE_SECONDS", 0.05)
-    return World(tmp_path)
+    return world
 
 
 async def test_shares_follow_demand_and_stay_without_the_store(world: World) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
 
@@ -61,10 +60,9 @@ class Party:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
+def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("proxy.supervisor.membership.kinds.keys.rings._REFUSED_SECONDS", 0.001)
-    return World(tmp_path)
+    return world
 
 
 @asynccontextmanager
