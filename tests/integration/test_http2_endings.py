@@ -66,7 +66,7 @@ def test_no_request_fails_while_workers_are_drained(tmp_path: Path) -> None:
     assert len(entries) == told["requests"]
     assert told["failures"] == []
     assert told["goaways"] >= 2
-    assert told["requests"] > 1_000
+    assert told["requests"] > 200, "it asked all the time"
 
 
 async def test_polls_of_clients_that_take_goaway_for_the_end_are_answered(tmp_path: Path) -> None:
