@@ -46,6 +46,10 @@ class Fellows(Protocol):
         """Why this node does not issue, for operators: a clause."""
 
     @property
+    def is_outside(self) -> bool:
+        """Whether there is a fleet, and this node has not joined it."""
+
+    @property
     def answers(self) -> bool:
         """Whether this node is a member, and the store answers."""
 

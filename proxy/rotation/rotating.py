@@ -95,15 +95,25 @@ class Rotating:
         while True:
             self._wake.clear()
             seconds = await self.turn()
+            self._moved.set()
             await happened(self._wake, seconds)
 
     async def first_round(self, seconds: float) -> None:
-        """Wait until each missing certificate is there or was tried once, at most `seconds`."""
+        """Wait until each missing certificate is there or was tried once, at most `seconds`.
+
+        A node that has not joined its fleet gets none: it is not waited for.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while any(key not in self._news.errors for key in self._knowledge.missing):
+                while self._is_any_to_come:
                     self._moved.clear()
                     await self._moved.wait()
+
+    @property
+    def _is_any_to_come(self) -> bool:
+        fellows = self._knowledge.fellows
+        is_outside = fellows is not None and fellows.is_outside
+        return not is_outside and any(key not in self._news.errors for key in self._knowledge.missing)
 
     def count_by(self, count: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
         """`count` tells the signatures by identity since the start of the process."""

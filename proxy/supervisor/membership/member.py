@@ -81,7 +81,7 @@ class Member:
         self._heard = asyncio.Event()
         self._news = asyncio.Event()
         self.revision = 0
-        self._is_connected = False
+        self.connected: Final = asyncio.Event()
         self.skew: float | None = None
         """By how many seconds the clock of this node was ahead of that of the store."""
         self._abstains: tuple[float, int] | None = None
@@ -172,7 +172,7 @@ class Member:
             try:
                 await self._connected()
             except* (SharedAway, SealedFileUnusable, OSError) as errors:
-                self._is_connected = False
+                self.connected.clear()
                 self._fail(first_of(errors))
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -185,7 +185,7 @@ class Member:
         self._require_clock(snapshot.now)
         self.entries = snapshot.entries
         self.revision = snapshot.revision
-        self._is_connected = True
+        self.connected.set()
         async with self._settling:
             await self._take()
             if self.state.key is not None and self.state.revision == _ACCEPTED and not self._is_outside:
@@ -244,7 +244,7 @@ class Member:
         except (ValueUnusable, NotJoined, Expelled) as error:
             self._fail(error)
         else:
-            if self.trouble is not None and self._is_connected:
+            if self.trouble is not None and self.connected.is_set():
                 self.trouble = None
                 self._tell(FleetBack())
 
@@ -411,7 +411,7 @@ class Member:
         """Raises `SharedAway` for a node that has no part in the store now: also one that refuses
         it, or has another time, writes nothing.
         """
-        if self._is_outside or not self._is_connected:
+        if self._is_outside or not self.connected.is_set():
             raise SharedAway(self.fault or "it was not read yet")
 
     async def write(

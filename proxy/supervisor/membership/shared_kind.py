@@ -14,6 +14,7 @@ To add a kind, write one file in `kinds/` with a class that has the methods belo
 of it into the list that the `Member` is made with.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -45,6 +46,10 @@ class FleetNode(Protocol):
         """While the store does not answer, no node knows. What a leader writes by `due` or
         `as_leader` is refused as soon as another node leads.
         """
+
+    @property
+    def connected(self) -> asyncio.Event:
+        """Set while this node hears of changes, and knows what the store had before."""
 
     @property
     def members(self) -> Sequence[str]:

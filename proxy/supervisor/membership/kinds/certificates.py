@@ -40,8 +40,8 @@ from proxy.supervisor.membership.kinds.rows import (
     read_wish,
     wish_as_json,
 )
-from proxy.supervisor.membership.places import leader_of
-from proxy.supervisor.membership.shared_kind import SharedKind
+from proxy.supervisor.membership.places import FOUNDED, leader_of
+from proxy.supervisor.membership.shared_kind import FleetNode, SharedKind
 
 _ANSWER_SECONDS: Final = 600
 """So long an answer to a wish is kept."""
@@ -80,6 +80,10 @@ class SharedCertificates:
     def may_issue(self) -> bool:
         """Whether this node leads, and the store answers."""
         return self._access.may_issue
+
+    @property
+    def is_outside(self) -> bool:
+        return self._access.epoch == 0 and FOUNDED in self._access.node.entries
 
     @property
     def answers(self) -> bool:
@@ -215,6 +219,11 @@ class _Editions(Entries[EditionRow]):
         self._asked_at = now
         self._epoch = epoch
         return {}
+
+    async def run(self, node: FleetNode) -> None:
+        # a node that has not joined takes nothing, but it knows by then whether there is a fleet
+        await node.connected.wait()
+        self._owner.hear()
 
 
 class FleetSharing:

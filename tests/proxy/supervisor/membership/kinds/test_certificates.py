@@ -95,6 +95,17 @@ async def test_a_node_that_has_not_joined_serves_and_issues_nothing(world: World
     assert len(ca.asked) == 1
 
 
+async def test_a_start_waits_for_no_certificate_that_its_fleet_will_not_issue(world: World, ca: Moody) -> None:
+    one, two = Certified(world, "one", ca), Certified(world, "two", ca)
+    async with one.running():
+        await one.node.founds()
+        await one.rotating.first_round(1_000)
+        assert one.current is not None
+        async with two.running():
+            await two.rotating.first_round(1_000)
+            assert two.current is None
+
+
 async def test_an_operator_rotates_on_any_node_and_hears_how_it_went(world: World, ca: Moody) -> None:
     one, two = Certified(world, "one", ca), Certified(world, "two", ca)
     async with both(one, two):
