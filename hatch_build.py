@@ -219,7 +219,7 @@ def compile_into(place: Path, objects: Path) -> None:
         _refuse_inverted_checks(Path(scratch))
         for extension in extensions:
             # others ask for nothing but the entries of modules: all else is found without a table of addresses
-            extension.extra_compile_args.append("-fvisibility=hidden")
+            extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden"]  # all have one list
         for path in _NATIVE:
             extensions.append(
                 Extension(
