@@ -149,7 +149,9 @@ class FleetRotation:
         writes it removes the wish.
         """
         try:
-            while wish in fellows.wishes:  # else a rotation before this one has ended
+            before = fellows.edition(wish.key)
+            # else a rotation before this one has ended, or others have brought the wish back
+            while wish in fellows.wishes and fellows.edition(wish.key) == before:
                 last: RotationLine = GONE
                 if wish.key in self._knowledge.credentials:
                     async for step in self._rotate_here(wish.key, wish.reason, insists=wish.insists):

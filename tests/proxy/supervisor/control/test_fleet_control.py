@@ -277,7 +277,7 @@ async def test_who_has_an_invitation_joins_at_once_where_that_is_wanted(
     monkeypatch.setattr("proxy.supervisor.control.fleet_control._APPROVE_SECONDS", 0.001)
     one, two, three = Asked(world, "one", auto_approve=True), Asked(world, "two"), Asked(world, "three")
     task = asyncio.get_running_loop().create_task(one.control.run())
-    await until_seen(lambda: one.node.member.is_leading)
+    await until_seen(lambda: one.node.member.is_leading and one.node.member.state.key is not None)
     async with two.node.running(), three.node.running():
         await until_seen(lambda: two.node.member.revision and three.node.member.revision)
         token = (await one.control.invite())["token"]
