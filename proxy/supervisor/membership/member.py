@@ -154,7 +154,7 @@ class Member:
 
     async def _keep(self, state: NodeState) -> None:
         """Raises `SealedFileUnusable` and `OSError`."""
-        await in_thread(asyncio.get_running_loop(), lambda: self._file.write(state))
+        await in_thread(asyncio.get_running_loop(), self._file.writing(state))
         self._state = state
 
     async def accept_restore(self) -> None:

@@ -3,6 +3,7 @@ store.
 """
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,7 @@ class NodeState:
             raise NoNodeState from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NodeFile:
     """The file with the state of this node. Its methods wait for the token of the sealing key:
     call them in a thread.
@@ -94,6 +95,9 @@ class NodeFile:
     """Asked each time: a reload may replace the sealing key."""
     kem: RecipientKem
     """The kind of the key of this node, where it has to be made."""
+    _turn: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _asked: int = field(default=0, init=False)
+    _written: int = field(default=0, init=False)
 
     def read(self) -> NodeState:
         """What was written, or a node with a new key, which is written.
@@ -106,6 +110,21 @@ class NodeFile:
             made = NodeState(PrivateRecipient.generate(self.kem))
         self.write(made)
         return made
+
+    def writing(self, state: NodeState) -> Callable[[], None]:
+        """A call of `write` that does nothing once a later state was written: a write whose task
+        was cancelled goes on in its thread, and may be slower.
+        """
+        self._asked += 1
+        number = self._asked
+
+        def write() -> None:
+            with self._turn:
+                if number > self._written:
+                    self.write(state)
+                    self._written = number
+
+        return write
 
     def write(self, state: NodeState) -> None:
         """Raises `SealedFileUnusable` and `OSError`, and then the old file is as it was."""

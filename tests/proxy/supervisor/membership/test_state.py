@@ -79,3 +79,13 @@ def test_the_sealing_key_of_the_moment_seals(tmp_path: Path) -> None:
     sealers.append(AeadSealer(HeldKey(b"2" * 32)))
     file.write(JOINED)
     assert NodeFile(tmp_path, lambda: sealers[1], KEM).read().encode() == JOINED.encode()
+
+
+def test_a_slow_thread_brings_no_earlier_state_back(tmp_path: Path) -> None:
+    file = NodeFile(tmp_path, lambda: SEALER, KEM)
+    slow, quick = file.writing(NEW), file.writing(JOINED)
+    quick()
+    slow()
+    assert file.read().encode() == JOINED.encode()
+    file.writing(NEW)()
+    assert file.read().encode() == NEW.encode()
