@@ -209,7 +209,11 @@ class SupervisorFleet:
         return {"node": node, "epoch": epoch}
 
     async def accept_restore(self) -> FleetDocument:
-        await _translated(self._joinable().accept_restore())
+        member = self._joinable()
+        await _translated(member.accept_restore())
+        self._told(
+            Action.RECOVER, "fleet store", Outcome.DONE, f"of an earlier time is used, in epoch {member.key.epoch}"
+        )
         return await self.listed()
 
     def _joinable(self) -> Member:

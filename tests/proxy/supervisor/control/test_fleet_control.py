@@ -291,3 +291,17 @@ async def test_who_has_an_invitation_joins_at_once_where_that_is_wanted(
         assert exported == ["to the node three"]
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_the_audit_log_has_that_a_restored_store_is_used(world: World) -> None:
+    one = Asked(world, "one")
+    async with one.node.running():
+        await one.node.founds()
+        await one.control.accept_restore()
+        wanted = (Action.RECOVER, "fleet store", Outcome.DONE, "of an earlier time is used, in epoch 1")
+        assert one.log == [wanted]
+        one.node.file.directory.rename(world.directory / "aside")
+        one.node.file.directory.write_bytes(b"in the way")
+        with pytest.raises(CommandRefused, match="File exists"):
+            await one.control.accept_restore()
+        assert one.log == [wanted], "what was not done is not there"
