@@ -377,6 +377,7 @@ class FakeFleet:
                 },
             ],
             "requests": [{"node": "edge-2", "key": "b2" * 16, "since": None, "by": ""}],
+            "recoverable": ["edge-1"],
         }
     )
     error: Exception | None = None
@@ -411,6 +412,11 @@ class FakeFleet:
         """Remember it."""
         self._tell("approve", node)
         return {"node": node, "key": "b2" * 16, "since": NOW, "by": "edge-1"}
+
+    async def recover(self) -> Any:
+        """Answer a member."""
+        self._tell("recover")
+        return {"node": "edge-4", "key": "d4" * 16, "since": NOW, "by": "edge-1"}
 
     async def give_lead(self, to: str | None) -> Any:
         """Answer what was prepared."""

@@ -10,16 +10,11 @@ from certs.audit.entries import Told
 from certs.backup.contents import contents_of
 from certs.backup.creating import Creation
 from certs.backup.index import LeftOut
-from certs.backup.keys import FILE_NAME as BACKUP_KEYS
 from certs.backup.keys import BackupKeys
 from certs.hierarchy.configured import directory_of, vault_of
 from certs.hierarchy.document import SealingKeyRecord
-from certs.hierarchy.file_sealer import is_quantum_safe
-from certs.hierarchy.vault import FILE_NAME as HIERARCHY
-from certs.sealing.envelope import Purpose
 from certs.sealing.own_key import OWN_KEY_FILE, OwnKeySealer
 from certs.sealing.recipients import KeyUnreadable, PublicRecipient, RecipientKem, kem_of
-from certs.sealing.sealer import SucceedingSealer
 from certs.storage.disk import Disk
 from config.loading.loaded import LoadedConfig
 from config.loading.reading import read_regular
@@ -40,7 +35,7 @@ def creation_of(
     loaded: LoadedConfig, others: Sequence[Path], clock: Callable[[], datetime], told: Told, *, made_by: str, node: str
 ) -> Creation:
     """A backup that the keys of the configuration and of `others` open, and the sealing key, if
-    that is an AES key: what a key pair opens, a quantum computer opens too.
+    that is an AES key.
 
     Raises `RecipientRefused`, `ConfigError`, a `SealingError`, `SealedFileUnusable` and `OSError`.
     """
@@ -51,20 +46,14 @@ def creation_of(
     named = [file.resolve(one) for one in loaded.config.backup.recipients]
     recipients = [_recipient(path, kem) for path in (*named, *others)]
     vault = vault_of(loaded, clock, told)
-    own = OwnKeySealer(directory / OWN_KEY_FILE, Disk())
     files: dict[str, bytes] = {}
     sealing_keys: tuple[SealingKeyRecord, ...] = ()
     if vault is None:
-        keys = BackupKeys.kept(directory, own)
+        keys = BackupKeys.kept(directory, OwnKeySealer(directory / OWN_KEY_FILE, Disk()))
     else:
-        sealer = vault.sealer(Purpose.BACKUP)
-        keys = BackupKeys.kept(directory, SucceedingSealer(sealer, own))
-        # in this order: the keys below the sealing key are those that have sealed the others
-        sealed = keys.sealed(sealer)
-        hierarchy = (directory / HIERARCHY).read_bytes()
+        keys = BackupKeys.kept_below(vault, directory)
+        files = keys.files(vault)
         sealing_keys = vault.read().sealing_keys
-        if is_quantum_safe(hierarchy):
-            files = {BACKUP_KEYS: sealed, HIERARCHY: hierarchy}
     if not recipients:
         _require_shares(sealing_keys, is_opened=bool(files))
     if files:

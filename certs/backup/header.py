@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from certs.backup.container import SECRET_BYTES, BackupDamaged
 from certs.backup.index import UNREADABLE
-from certs.sealing.recipients import NotOpened, PrivateRecipient, PublicRecipient
+from certs.sealing.recipients import BACKUP_INFO, NotOpened, PrivateRecipient, PublicRecipient
 
 
 class NotForThisKey(Exception):
@@ -26,15 +26,22 @@ class NotForThisKey(Exception):
 @dataclass(frozen=True, slots=True)
 class Header:
     """The secret of a backup, encrypted to each recipient, by the id of the key; and the sealed
-    files, by their names, in which the sealing key finds the recovery key.
+    files, by their names, in which the sealing key finds the recovery key. `info` is authenticated
+    with the secret.
     """
 
     sealed: Mapping[str, bytes] = field(repr=False)
     files: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
-    def made(cls, secret: bytes, recipients: Sequence[PublicRecipient], files: Mapping[str, bytes]) -> Self:
-        return cls({one.id: one.seal(secret) for one in recipients}, files)
+    def made(
+        cls,
+        secret: bytes,
+        recipients: Sequence[PublicRecipient],
+        files: Mapping[str, bytes],
+        info: bytes = BACKUP_INFO,
+    ) -> Self:
+        return cls({one.id: one.seal(secret, info) for one in recipients}, files)
 
     def encode(self) -> bytes:
         return json.dumps({"sealed": _as_text(self.sealed), "files": _as_text(self.files)}).encode()
@@ -48,7 +55,7 @@ class Header:
         except UNREADABLE:
             raise BackupDamaged("has a header that Plexigate did not write") from None
 
-    def opened(self, keys: Sequence[PrivateRecipient]) -> bytes:
+    def opened(self, keys: Sequence[PrivateRecipient], info: bytes = BACKUP_INFO) -> bytes:
         """The secret, by the first of these keys that it is encrypted to.
 
         Raises `NotForThisKey` or `BackupDamaged`.
@@ -56,7 +63,7 @@ class Header:
         for key in keys:
             if (sealed := self.sealed.get(key.public.id)) is not None:
                 try:
-                    secret = key.open(sealed)
+                    secret = key.open(sealed, info)
                 except NotOpened:
                     raise BackupDamaged(
                         f"does not open by the key {key.public.id}, to which it should be encrypted"

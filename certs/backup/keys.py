@@ -25,10 +25,14 @@ from cryptography.hazmat.primitives.serialization import (
 
 from certs.backup.container import BackupDamaged
 from certs.files.directory import make_directories
+from certs.hierarchy.file_sealer import is_quantum_safe
+from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import read_sealed, write_sealed
+from certs.sealing.own_key import OWN_KEY_FILE, OwnKeySealer
 from certs.sealing.recipients import PrivateRecipient, RecipientKem, blocks_of
-from certs.sealing.sealer import Sealer
+from certs.sealing.sealer import Sealer, SucceedingSealer
+from certs.storage.disk import Disk
 
 FILE_NAME: Final = "backup.sealed"
 """Of these keys, in the directory of `[sealing]`."""
@@ -62,6 +66,14 @@ class BackupKeys:
         return made
 
     @classmethod
+    def kept_below(cls, vault: Vault, directory: Path) -> Self:
+        """The same where there is a sealing key, also if they are older than that. Raises as
+        `kept`.
+        """
+        own = OwnKeySealer(directory / OWN_KEY_FILE, Disk())
+        return cls.kept(directory, SucceedingSealer(vault.sealer(Purpose.BACKUP), own))
+
+    @classmethod
     def opened(cls, sealed: bytes, sealer: Sealer) -> Self:
         """Those in the header of a backup. Raises a `SealingError`."""
         return cls.parse(sealer.open(sealed, _LABEL))
@@ -69,6 +81,15 @@ class BackupKeys:
     def sealed(self, sealer: Sealer) -> bytes:
         """What `opened` opens. Raises `KeyUnavailable`."""
         return sealer.seal(self.encode(), _LABEL)
+
+    def files(self, vault: Vault) -> dict[str, bytes]:
+        """For a `Header`: in these the sealing key finds them. None if that is a key pair: what one
+        opens, a quantum computer opens too. Raises `KeyUnavailable`, `NotSealed` and `OSError`.
+        """
+        # in this order: the keys below the sealing key are those that have sealed the others
+        sealed = self.sealed(vault.sealer(Purpose.BACKUP))
+        hierarchy = vault.path.read_bytes()
+        return {FILE_NAME: sealed, vault.path.name: hierarchy} if is_quantum_safe(hierarchy) else {}
 
     def encode(self) -> bytes:
         signing = self.signing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -102,7 +123,7 @@ def require_signature(manifest: bytes, signature: bytes, signer: bytes) -> None:
     except (ValueError, UnsupportedAlgorithm):
         raise BackupDamaged("names a signer that is no public key") from None
     except InvalidSignature:
-        raise BackupDamaged("is not as it was written: its manifest is not what its signer has signed") from None
+        raise BackupDamaged("is not as it was written: its signer has not signed that") from None
 
 
 def signer_id(signer: bytes) -> str:

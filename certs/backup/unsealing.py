@@ -1,5 +1,6 @@
 """The secret of a backup by way of the sealing key, where that is again after a loss."""
 
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,18 +43,28 @@ def secret_by_sealing_key(backup: OpenBackup, place: Place) -> bytes:
     """
     header = backup.header
     manifest = backup.manifest
-    master = Master(place)
-    wanted = sealing_keys_of(header)
-    if not wanted:
+    if not sealing_keys_of(header):
         raise NoRecoveryKey
-    with TemporaryDirectory() as scratch, master.at_hand() as sealing_key:
-        directory = Path(scratch)
-        write_atomic(directory / HIERARCHY, header.files[HIERARCHY])
-        if sealing_key.key_id not in wanted:
-            raise OtherKey(wanted[0], (sealing_key.key_id,))
-        # as of then: a previous sealing key that has ended since opens what it could open
-        vault = Vault(master, directory, lambda: manifest.made_at, unheard, tuple)
-        keys = BackupKeys.opened(header.files[BACKUP_KEYS], vault.sealer(Purpose.BACKUP))
+    # as of then: a previous sealing key that has ended since opens what it could open
+    keys = keys_by_sealing_key(header, Master(place), manifest.made_at)
     if keys.signer != manifest.signer:
         raise BackupDamaged("was not made by the owner of this sealing key: another key has signed it")
     return header.opened([*keys.recovery.values()])
+
+
+def keys_by_sealing_key(header: Header, master: Master, then: datetime, scratch: Path | None = None) -> BackupKeys:
+    """The keys in the files of a header, as a sealing key opens them that may do so `then`; within
+    `scratch`, files may be written for a moment (None: where temporary files are).
+
+    Raises a `SealingError`, `BackupDamaged` and `OSError`.
+    """
+    if header.files.keys() != {HIERARCHY, BACKUP_KEYS}:
+        raise BackupDamaged("has a header that Plexigate did not write")
+    wanted = sealing_keys_of(header)
+    with TemporaryDirectory(dir=scratch) as made, master.at_hand() as sealing_key:
+        directory = Path(made)
+        write_atomic(directory / HIERARCHY, header.files[HIERARCHY])
+        if sealing_key.key_id not in wanted:
+            raise OtherKey(wanted[0], (sealing_key.key_id,))
+        vault = Vault(master, directory, lambda: then, unheard, tuple)
+        return BackupKeys.opened(header.files[BACKUP_KEYS], vault.sealer(Purpose.BACKUP))

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from config.schema import Config
 
-_INFO: Final = b"plexigate backup recipient 1"
+BACKUP_INFO: Final = b"plexigate backup recipient 1"
 _ID_DIGITS: Final = 32
 _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n?", re.DOTALL)
 
@@ -112,7 +112,7 @@ class PublicRecipient:
     def pem(self) -> bytes:
         return b"".join(one.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for one in self.halves)
 
-    def seal(self, secret: bytes, info: bytes = _INFO) -> bytes:
+    def seal(self, secret: bytes, info: bytes = BACKUP_INFO) -> bytes:
         """A secret, encrypted so that the private key alone opens it, for the same `info`."""
         kind = _KINDS[self.kem]
         return kind.suite.encrypt(secret, kind.public(*self.halves), info)
@@ -145,7 +145,7 @@ class PrivateRecipient:
     def pem(self) -> bytes:
         return b"".join(one.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) for one in self.halves)
 
-    def open(self, sealed: bytes, info: bytes = _INFO) -> bytes:
+    def open(self, sealed: bytes, info: bytes = BACKUP_INFO) -> bytes:
         """The secret that was encrypted to the public half. Raises `NotOpened`."""
         kind = _KINDS[self.kem]
         try:

@@ -50,6 +50,8 @@ class FleetDocument(TypedDict):
     """By how many seconds the clock of this node is ahead of that of the store."""
     members: list[FleetMemberRow]
     requests: list[FleetNodeRow]
+    recoverable: list[str]
+    """The members whose recovery shares open the fleet by what the store has."""
 
 
 class ExpelDocument(TypedDict):

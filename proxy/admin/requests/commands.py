@@ -26,6 +26,7 @@ GET  /fleet                               members, the leader, and who asks to j
 POST /fleet/invite                        the token of an invitation
 POST /fleet/join                          asks to join; the body is that token
 POST /fleet/approve?node=NODE             hands the key of the fleet to a node that asks
+POST /fleet/recover                       joins by the sealing key of a node that is lost
 POST /fleet/leader?to=NODE                lets another node lead; without a node any other one
 POST /fleet/reload                        reloads all nodes, or none
 POST /fleet/expel?node=NODE               gives all other members another key
@@ -92,6 +93,7 @@ class Commands:
         _post(router, "/fleet/invite", lambda _: self._fleet.invite())
         _post(router, "/fleet/join", self._join)
         _post(router, "/fleet/approve", lambda request: self._fleet.approve(request.query.get("node", "")))
+        _post(router, "/fleet/recover", lambda _: self._fleet.recover())
         _post(router, "/fleet/leader", lambda request: self._fleet.give_lead(request.query.get("to") or None))
         _post(router, "/fleet/reload", lambda _: self._fleet.reload())
         _post(router, "/fleet/expel", lambda request: self._fleet.expel(request.query.get("node", "")))

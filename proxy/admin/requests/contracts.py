@@ -179,6 +179,9 @@ class FleetControl(Protocol):
 
     async def approve(self, node: str) -> FleetNodeRow: ...
 
+    async def recover(self) -> FleetNodeRow:
+        """Join as a node whose recovery shares have brought its sealing key to this machine."""
+
     async def give_lead(self, to: str | None) -> FleetLeadDocument:
         """Let another node lead, or (None) any other one, and wait until it does."""
 

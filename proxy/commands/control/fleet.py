@@ -61,6 +61,13 @@ def _shown(document: FleetDocument) -> Group:
         behind = ", ".join(node for node, schema in schemas.items() if schema == lowest)
         facts.add_row("schema", Text(f"all write {lowest} until {behind} is of a newer version", style="yellow"))
     facts.add_row("tickets planned until", "-" if until is None else _time(until))
+    if document["recoverable"]:
+        facts.add_row("recovery", f"the shares of {' or '.join(document['recoverable'])} open the fleet")
+    elif document["members"]:
+        facts.add_row(
+            "recovery",
+            Text("no shares open the fleet: plexigate hsm init or rotate-sealing makes some", style="yellow"),
+        )
     nodes = plain_table("node", "", "version", "schema", "configuration", "key", "since", "let in by")
     for one in document["members"]:
         state = Text("leads", style="bold") if one["node"] == document["leader"] else Text("alive")
@@ -137,6 +144,20 @@ def approve(
     """
     made: FleetNodeRow = asked(config, socket, lambda client: client.post("/fleet/approve", {"node": node}))
     answer(made, lambda: f"{made['node']} is a member (key {made['key']}).", as_json=as_json)
+
+
+@app.command(epilog="Example: plexigate fleet recover")
+def recover(config: ConfigOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
+    """Join when all members are lost, and etcd is there. First bring the sealing key
+    of one of them back from its shares, with plexigate hsm recover, to where
+    `sealing.key` of this node has it, and start the proxy.
+    """
+    made: FleetNodeRow = asked(config, socket, lambda client: client.post("/fleet/recover", {}))
+    answer(
+        made,
+        lambda: f"{made['node']} is a member, by the recovery shares of {made['by']} (key {made['key']}).",
+        as_json=as_json,
+    )
 
 
 @app.command(epilog="Example: plexigate fleet leader --step-down")

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any, Final, TypeVar, cast
 
 from certs.audit.entries import Action, Outcome, Told
+from certs.backup.recoverable import NotRecovered
+from config.values.problems import ConfigError
 from proxy.admin.requests.problems import CommandRefused
 from proxy.api.fleet import (
     ExpelDocument,
@@ -35,6 +37,7 @@ _LEAD_SECONDS: Final = 10.0
 """Twice the time after which another node leads."""
 _LOOK_SECONDS: Final = 0.05
 _APPROVE_SECONDS: Final = 1.0
+_RECOVERY_SECONDS: Final = 5.0
 _KINDS_OF_FAULT: Final[Mapping[type[object], FleetFault]] = {
     ClockDiffers: FleetFault.CLOCK,
     StoreRestored: FleetFault.RESTORED,
@@ -69,6 +72,7 @@ class SupervisorFleet:
         """The membership itself, which runs until it is cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._member.run())
+            group.create_task(self._stay_recoverable())
             if self._auto_approve:
                 group.create_task(self._approve_all())
 
@@ -79,6 +83,14 @@ class SupervisorFleet:
             for node in nodes_of(REQUESTS, member.entries) if member.is_leading else ():
                 with suppress(CommandRefused):  # of who has no invitation; an operator hears why by approve
                     await self.approve(node)
+
+    async def _stay_recoverable(self) -> None:
+        """Also after an epoch, a restore of the store, and a rotation of the sealing key."""
+        while True:
+            await asyncio.sleep(_RECOVERY_SECONDS)
+            if self._member.has_begun:
+                with suppress(*NOT_WRITTEN):  # it is tried again, and status tells
+                    await Admissions(self._member).make_recoverable()
 
     def facts(self) -> FleetFacts:
         member = self._member
@@ -125,6 +137,7 @@ class SupervisorFleet:
             "skew": member.skew,
             "members": [] if state.key is None else [self._member_row(one) for one in admissions.members()],
             "requests": [_row(one) for one in admissions.requests()],
+            "recoverable": admissions.recoverable(),
         }
 
     def _member_row(self, member: MemberFacts) -> FleetMemberRow:
@@ -192,6 +205,11 @@ class SupervisorFleet:
         self._told(Action.EXPORT, "fleet key", Outcome.DONE, f"to the node {node}, key {facts.key}")
         return _row(facts)
 
+    async def recover(self) -> FleetNodeRow:
+        facts = await _translated(Admissions(self._joinable()).recover())
+        self._told(Action.RECOVER, "fleet key", Outcome.DONE, f"by the sealing key of the node {facts.by}")
+        return _row(facts)
+
     async def order(self, name: str, content: object | None) -> None:
         """See `places.Order`. Raises `CommandRefused`."""
         await _translated(self._orders.give(name, content))
@@ -235,5 +253,5 @@ async def _translated(work: Coroutine[Any, Any, Result]) -> Result:
         ) from None
     except SharedAway as error:
         raise CommandRefused(409, f"the store of the fleet cannot be used: {error}") from None
-    except (NotAdmitted, NotJoined, OfferedAlready, ValueUnusable, *NOT_WRITTEN) as error:
+    except (ConfigError, NotAdmitted, NotJoined, NotRecovered, OfferedAlready, ValueUnusable, *NOT_WRITTEN) as error:
         raise CommandRefused(409, str(error)) from None

@@ -1,10 +1,14 @@
 """Lets nodes into a fleet: what operators ask for on a member, and on the node that joins."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from certs.sealing.errors import SealingError
+from certs.sealing.files import SealedFileUnusable
 from certs.sealing.recipients import KeyUnreadable, PublicRecipient
+from proxy.net.in_thread import in_thread
 from proxy.supervisor.membership.epochs import begun, place_of
 from proxy.supervisor.membership.joining import Invitation, JoinRequest, NotJoined
 from proxy.supervisor.membership.member import Member
@@ -12,14 +16,16 @@ from proxy.supervisor.membership.places import (
     FOUNDED,
     INVITATIONS,
     MEMBERS,
+    RECOVERY,
     REQUESTS,
     WELCOMES,
     InvitationRow,
     MemberRow,
     nodes_of,
+    recovery_place,
 )
 from proxy.supervisor.membership.shared import LEADER
-from proxy.supervisor.membership.values import ValueUnusable
+from proxy.supervisor.membership.values import FleetKey, ValueUnusable
 
 INVITED_SECONDS: Final = 600
 """An invitation, and what is posted because of it, are over after this time."""
@@ -131,15 +137,106 @@ class Admissions:
             place_of(fresh.epoch): record,
             **{MEMBERS + name: fresh.seal(MEMBERS + name, member.name, row) for name, row in rows.items()},
         }
-        gone = [MEMBERS + node, REQUESTS + node, WELCOMES + node]
+        gone = [MEMBERS + node, REQUESTS + node, WELCOMES + node, *self._recoveries(node, member.name)]
         leader = member.entries.get(LEADER)
         if leader is not None and leader.value.decode(errors="replace") == node:
             gone.append(LEADER)  # what it still writes as the leader is refused
         writes |= {name: None for name in gone if name in member.entries}
+        writes |= await self._recovery_of(fresh)
         compares = {FOUNDED: founded.revision, place_of(fresh.epoch): 0}
         compares |= {name: member.entries[name].revision for name in places}
         await member.shared.commit(compares, writes)
         return fresh.epoch
+
+    async def recover(self) -> MemberFacts:
+        """Join as a node whose sealing key opens the fleet: its shares have brought it back here.
+
+        Raises `NotAdmitted`, `NotRecovered`, `ValueUnusable`, `ConfigError`, `OSError` and
+        `Conflict`.
+        """
+        member = self._member
+        member.require_store()
+        if member.state.key is not None:
+            raise NotAdmitted(f"{member.name} is a member already, in epoch {member.state.key.epoch}")
+        seal = member.file.recovery
+        epoch = self._newest_epoch
+        values = {place: member.entries[place].value for place in map(self._recovery_place, self.recoverable())}
+        if seal is None or not values:
+            raise NotAdmitted(
+                f"in epoch {epoch} no node has recovery shares that open the fleet; allowed: the backup of a node, or to "
+                "join by an invitation of a member"
+            )
+        opened, secret = await in_thread(asyncio.get_running_loop(), lambda: seal.opened(values))
+        key = FleetKey(epoch, secret)
+        by = opened.rpartition("/")[2]
+        _ = key.open(MEMBERS + by, member.entries[MEMBERS + by].value)
+        # as if a member had let this node in, whose key this node has now
+        invitation = Invitation.fresh()
+        request = JoinRequest.made(invitation, member.name, member.state.private.public)
+        member.invitation = invitation
+        place = MEMBERS + member.name
+        of_member = MemberRow(public=request.public, since=member.clock(), by=by)
+        founded = member.entries[FOUNDED]
+        await member.shared.commit(
+            {FOUNDED: founded.revision, place_of(epoch + 1): 0},
+            {
+                FOUNDED: founded.value,
+                place: key.seal(place, member.name, of_member),
+                WELCOMES + member.name: request.welcome(invitation, member.name, key),
+            },
+        )
+        return MemberFacts(member.name, request.recipient.id, of_member["since"], by)
+
+    async def make_recoverable(self) -> None:
+        """Let the recovery shares of this node open the fleet, if it has some.
+
+        Raises `Conflict`.
+        """
+        member = self._member
+        member.require_store()
+        if FOUNDED not in member.entries:
+            return  # perhaps another node founds it
+        writes = await self._recovery_of(member.key)
+        for place in writes:
+            there = member.entries.get(place)
+            compares = {place: 0 if there is None else there.revision, place_of(member.key.epoch + 1): 0}
+            await member.shared.commit(compares, {**dict.fromkeys(self._recoveries(member.name)), **writes})
+
+    async def _recovery_of(self, key: FleetKey) -> dict[str, bytes]:
+        """What is to be in the store so that the shares of this node open a key; empty if it is."""
+        member = self._member
+        seal = member.file.recovery
+        place = recovery_place(key.epoch, member.name)
+        there = member.entries.get(place)
+        before = None if there is None else there.value
+        try:
+            value = (
+                None
+                if seal is None
+                else await in_thread(asyncio.get_running_loop(), lambda: seal.renewed(place, key.secret, before))
+            )
+        except (SealingError, SealedFileUnusable, OSError):  # it is tried again, and status tells
+            value = None
+        return {place: value} if value else {}
+
+    def _recoveries(self, *nodes: str) -> list[str]:
+        """The names of what these nodes have written so, of any epoch."""
+        written = (name for name in self._member.entries if name.startswith(RECOVERY))
+        return [name for name in written if name.rpartition("/")[2] in nodes]
+
+    def recoverable(self) -> list[str]:
+        """The members whose recovery shares open the fleet in its newest epoch."""
+        return [one for one in self._member.members if self._recovery_place(one) in self._member.entries]
+
+    def _recovery_place(self, node: str) -> str:
+        return recovery_place(self._newest_epoch, node)
+
+    @property
+    def _newest_epoch(self) -> int:
+        epoch = 1
+        while place_of(epoch + 1) in self._member.entries:
+            epoch += 1
+        return epoch
 
     @property
     def _asking(self) -> list[str]:

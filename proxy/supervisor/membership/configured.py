@@ -12,9 +12,11 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from certs.backup.recoverable import RecoverySeal
 from certs.hierarchy.configured import directory_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
+from certs.sealing.master import Place, place_of
 from certs.sealing.recipients import kem_of
 from config.loading.loaded import LoadedConfig
 from config.loading.reading import read_regular
@@ -86,14 +88,18 @@ def member_of(
 ) -> Member:
     """The membership of a configuration that `fleet_problems` has found no error in."""
     settings = loaded.config.fleet
+    directory = directory_of(loaded.file, loaded.config.sealing)
+    kem = kem_of(loaded.config)
+
+    def place() -> Place:
+        found = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
+        assert found is not None  # a fleet has a sealing key
+        return found
+
     return Member(
         node_name(settings),
         store_of(loaded, settings.etcd),
-        NodeFile(
-            directory_of(loaded.file, loaded.config.sealing),
-            lambda: vault().sealer(Purpose.FLEET),
-            kem_of(loaded.config),
-        ),
+        NodeFile(directory, lambda: vault().sealer(Purpose.FLEET), kem, RecoverySeal(directory, vault, place, kem)),
         kinds,
         tell,
         clock,

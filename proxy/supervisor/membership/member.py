@@ -66,7 +66,7 @@ class Member:
         """It takes part by `run`. `clock` gives UNIX seconds."""
         self.name: Final = name
         self.shared: Final = shared
-        self._file = file
+        self.file: Final = file
         self.values: Final = SharedValues(kinds)
         self._tell = tell
         self.clock: Final = clock
@@ -146,7 +146,7 @@ class Member:
         """Read the state of this node, until that succeeds."""
         while self._state is None:
             try:
-                self._state = await in_thread(asyncio.get_running_loop(), self._file.read)
+                self._state = await in_thread(asyncio.get_running_loop(), self.file.read)
             except (SealedFileUnusable, NoNodeState, OSError) as error:
                 self._fail(error)
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -154,7 +154,7 @@ class Member:
 
     async def _keep(self, state: NodeState) -> None:
         """Raises `SealedFileUnusable` and `OSError`."""
-        await in_thread(asyncio.get_running_loop(), self._file.writing(state))
+        await in_thread(asyncio.get_running_loop(), self.file.writing(state))
         self._state = state
 
     async def accept_restore(self) -> None:

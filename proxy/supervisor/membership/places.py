@@ -16,6 +16,8 @@ MEMBERS: Final = "members/"
 INVITATIONS: Final = "invitations/"
 REQUESTS: Final = "requests/"
 WELCOMES: Final = "welcomes/"
+RECOVERY: Final = "recovery/"
+"""Below it and the number of an epoch, the key of that, for the recovery shares of each node."""
 NODES: Final = "nodes/"
 """Below it, each node alone writes below its own name."""
 ORDERS: Final = "orders/"
@@ -46,6 +48,10 @@ def leader_of(entries: Mapping[str, Stored]) -> str | None:
     """The node that leads, by what the store has."""
     stored = entries.get(LEADER)
     return next(iter(nodes_of("", [] if stored is None else [stored.value.decode(errors="replace")])), None)
+
+
+def recovery_place(epoch: int, node: str) -> str:
+    return f"{RECOVERY}{epoch}/{node}"
 
 
 class MemberRow(TypedDict):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from certs.backup.recoverable import RecoverySeal
 from certs.files.directory import make_directories
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import read_sealed, write_sealed
@@ -95,6 +96,8 @@ class NodeFile:
     """Asked each time: a reload may replace the sealing key."""
     kem: RecipientKem
     """The kind of the key of this node, where it has to be made."""
+    recovery: RecoverySeal | None = None
+    """What the recovery shares of the sealing key open elsewhere."""
     _turn: threading.Lock = field(default_factory=threading.Lock, init=False)
     _asked: int = field(default=0, init=False)
     _written: int = field(default=0, init=False)

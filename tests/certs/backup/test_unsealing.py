@@ -62,7 +62,7 @@ def test_a_backup_of_others_is_refused_although_it_opens(site: Installation, bac
 def test_where_no_sealing_key_opens_it_shares_do_not_help(in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = Installation.made(in_memory / "other")
     site.write("safe.pub", PrivateRecipient.generate(RecipientKem.MLKEM768_X25519).public.pem())
-    monkeypatch.setattr("certs.backup.configured.is_quantum_safe", lambda _: False)  # as by a key pair in a token
+    monkeypatch.setattr("certs.backup.keys.is_quantum_safe", lambda _: False)  # as by a key pair in a token
     with pytest.raises(RecipientRefused, match="the sealing key is a key pair"):
         site.creation()
     manifest = site.backed_up(in_memory / "two.pxbackup", site.directory / "safe.pub")

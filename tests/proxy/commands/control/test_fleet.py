@@ -101,6 +101,7 @@ def test_status_of_a_node_that_has_not_joined(running: Running) -> None:
         "skew": None,
         "members": [],
         "requests": [],
+        "recoverable": [],
     }
     running.control.fleet.document |= {**none, "fault": "no answer within 1.5 s"}
     output = running.run("fleet", "status").output
@@ -137,3 +138,18 @@ def test_a_refusal_is_said(running: Running, words: tuple[str, ...]) -> None:
     said = running.run("fleet", *words)
     assert said.exit_code == 1
     assert "this configuration has no [fleet]" in said.output
+
+
+def test_a_fleet_is_opened_by_recovery_shares_and_status_says_by_whose(running: Running) -> None:
+    said = running.run("fleet", "recover").output
+    assert said == f"edge-4 is a member, by the recovery shares of edge-1 (key {'d4' * 16}).\n"
+    assert json.loads(running.run("fleet", "recover", "--json").output)["by"] == "edge-1"
+    assert running.control.fleet.told == [("recover",), ("recover",)]
+    document = running.control.fleet.document
+    for nodes, words in (
+        (["edge-1"], "the shares of edge-1 open the fleet"),
+        (["edge-1", "edge-3"], "the shares of edge-1 or edge-3 open the fleet"),
+        ([], "no shares open the fleet: plexigate hsm init or rotate-sealing makes some"),
+    ):
+        document["recoverable"] = nodes
+        assert words in running.run("fleet", "status").output

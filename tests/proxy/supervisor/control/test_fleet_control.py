@@ -30,6 +30,7 @@ from proxy.supervisor.membership.kinds.orders import Ordered, Orders
 from proxy.supervisor.membership.shared_parts import SharedParts
 from tests.parts import differences
 from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, World, joined
+from tests.proxy.supervisor.membership.shares import recovered, with_shares
 from tests.waiting import until_seen
 
 FILE = "reload_timeout = 30\n"
@@ -305,3 +306,44 @@ async def test_the_audit_log_has_that_a_restored_store_is_used(world: World) -> 
         with pytest.raises(CommandRefused, match="File exists"):
             await one.control.accept_restore()
         assert one.log == [wanted], "what was not done is not there"
+
+
+async def test_a_fleet_whose_nodes_are_lost_is_opened_by_the_shares_of_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.control.fleet_control._RECOVERY_SECONDS", 0.001)
+    shares = with_shares(world, "one")
+    one = Asked(world, "one")
+    task = asyncio.get_running_loop().create_task(one.control.run())
+    await until_seen(lambda: one.node.member.has_begun and one.node.admissions.recoverable())
+    await one.node.founds()
+    document = await one.control.listed()
+    assert document["recoverable"] == ["one"]
+    written = world.store.entries["recovery/1/one"]
+    world.store.write({"recovery/1/one": b"spoilt"})
+    await until_seen(lambda: world.store.entries["recovery/1/one"].value not in (b"spoilt", written.value))
+    world.store.fail("away")
+    await until_seen(lambda: one.node.member.fault)
+    world.store.fail(None)
+    await until_seen(lambda: one.node.member.fault is None)
+    task.cancel()
+    await asyncio.wait([task])
+    with pytest.raises(CommandRefused, match="one is a member already, in epoch 1"):
+        await one.control.recover()
+    recovered(world, shares[:2], "two")
+    two = Asked(world, "two")
+    async with two.node.running():
+        await until_seen(lambda: two.node.member.revision)
+        assert (await two.control.listed())["recoverable"] == ["one"]
+        row = await two.control.recover()
+        assert list(differences(row, FleetNodeRow)) == []
+        assert (row["node"], row["by"]) == ("two", "one")
+        await until_seen(lambda: two.node.tickets.plan == one.node.tickets.plan)
+    assert two.log == [(Action.RECOVER, "fleet key", Outcome.DONE, "by the sealing key of the node one")]
+    with_shares(world, "three")
+    three = Asked(world, "three")
+    async with three.node.running():
+        await until_seen(lambda: three.node.member.revision)
+        with pytest.raises(CommandRefused, match="recovery/1/one is sealed with the key"):
+            await three.control.recover()
+        assert three.log == []

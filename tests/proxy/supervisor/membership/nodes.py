@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from certs.sealing.held_key import HeldKey
 from certs.sealing.recipients import RecipientKem
@@ -22,6 +22,9 @@ from proxy.supervisor.membership.state import NodeFile
 from proxy.tls.openssl.tickets import TicketSecrets
 from tests.proxy.supervisor.membership.stores import MemoryShared, MemoryStore
 from tests.waiting import until_seen
+
+if TYPE_CHECKING:
+    from certs.backup.recoverable import RecoverySeal
 
 NOW = 1_800_000_000.0
 PERIOD = 43_200.0
@@ -112,11 +115,13 @@ class World:
         self.store = MemoryStore()
         self.now = NOW
         self.store.now = lambda: self.now
+        self.recovery: dict[str, RecoverySeal] = {}
+        """Of the nodes that have a sealing key."""
 
     def node(self, name: str, shared: Shared | None = None, kinds: Sequence[SharedKind] = ()) -> "Node":
         """A node with its own disk; one of the same name has the same disk."""
         sealer = GatedSealer(AeadSealer(HeldKey(name.encode().ljust(32))))
-        file = NodeFile(self.directory / name, lambda: sealer, KEM)
+        file = NodeFile(self.directory / name, lambda: sealer, KEM, self.recovery.get(name))
         served = Served((name.encode().ljust(32, b"s"), self.now - 100))
         events: list[Event] = []
         tickets = Tickets(served, lambda: self.now)
