@@ -174,7 +174,9 @@ class Supervisor:
         proofs.showing = replace(proofs.showing, solver=challenges, accounts=accounts)
         rings = Rings(payload, wall_clock)
         payload.shared = rings
-        kinds = (*parts.all, orders, shares, *certificates.kinds, *accounts.kinds, *challenges.kinds, rings)
+        issuing = (*certificates.kinds, *accounts.kinds, *challenges.kinds)
+        access.needed = tuple(kind.prefix for kind in issuing)
+        kinds = (*parts.all, orders, shares, *issuing, rings)
         member = member_of(loaded, vault, kinds, tell, wall_clock)
         member.values.lowest_schema = parts.nodes.lowest_schema
         told = safe.trail.operation

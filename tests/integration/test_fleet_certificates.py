@@ -3,6 +3,7 @@
 The leader is killed in the middle: the next one goes on with its order. `./dev soak fleet` kills it at each step.
 """
 
+import base64
 from pathlib import Path
 
 from tests.integration.certified_fleet import certified_fleet, killed_at
@@ -45,5 +46,11 @@ def test_an_internal_ca_is_one_and_outlives_its_leader(tmp_path: Path) -> None:
         assert two.status["is_leading"]
         (path,) = (tmp_path / "edge-2/certificates/issuers/ca/root").glob("v*/chain.pem")
         assert path.read_text() == root
+        # a foreign value of another kind is told, and stops no certificate
+        foreign = {"key": b"/plexigate/payload/x", "value": b"{}"}
+        fleet.etcd.asked(
+            "POST", "/v3/kv/put", **{one: base64.b64encode(text).decode() for one, text in foreign.items()}
+        )
+        until_found(lambda: all("payload/x in the store" in (node.status["fault"] or "") for node in fleet.nodes))
         assert one.rotate()[-1] == {"ok": True}
         fleet.agrees()

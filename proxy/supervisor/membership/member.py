@@ -31,6 +31,7 @@ from proxy.supervisor.membership.places import FOUNDED, MEMBERS, WELCOMES, Membe
 from proxy.supervisor.membership.refusals import (
     OtherFleet,
     StoreRestored,
+    ValuesRefused,
     first_of,
     require_fleet,
     require_size,
@@ -112,8 +113,10 @@ class Member:
 
     @property
     def is_leading(self) -> bool:
-        """While the store does not answer, no node knows."""
-        return self._leadership is not None and self.trouble is None
+        """While the store does not answer, no node knows. Values that are refused stop what depends
+        on them, and not the lead.
+        """
+        return self._leadership is not None and (self.trouble is None or isinstance(self.trouble, ValuesRefused))
 
     @property
     def key(self) -> FleetKey:
@@ -238,11 +241,13 @@ class Member:
             try:
                 await self._take_epochs()
             except ValueUnusable:  # a record that others have spoilt stops nothing else
-                await self._take_values()
+                with suppress(ValuesRefused):
+                    await self._take_values()
                 raise
             await self._take_values()
         except (ValueUnusable, NotJoined, Expelled) as error:
-            self._fail(error)
+            if self.connected.is_set():  # else that is what is wrong
+                self._fail(error)
         else:
             if self.trouble is not None and self.connected.is_set():
                 self.trouble = None
@@ -266,7 +271,7 @@ class Member:
     async def _take_epochs(self) -> None:
         """Go through the epochs that this node has missed. Raises `ValueUnusable`, `Expelled`."""
         while self.state.key is not None and (record := next_record(self.key, self.entries)) is not None:
-            with suppress(ValueUnusable):  # by the next key it may be another one
+            with suppress(ValuesRefused):  # by the next key it may be another one
                 await self._take_values(before=record.revision)
             key, row = followed(self.key, record.value, self.name, self.state.private)
             verified = {**self.state.records, place_of(key.epoch): record.value}
@@ -281,8 +286,8 @@ class Member:
                 await self._keep(replace(self.state, records=found))
 
     async def _take_values(self, before: float = math.inf) -> None:
-        """Take what is newer, of revisions before this one. Raises `ValueUnusable` for a value that
-        is refused, after all others.
+        """Take what is newer, of revisions before this one. After all others, raise
+        `ValuesRefused` for those that are not taken.
         """
         if self.state.key is None or self.state.revision == 0:
             return
@@ -294,7 +299,7 @@ class Member:
             await self._keep(replace(self.state, values=values, revision=max(newest, self.state.revision)))
         self.values.use(opened, entries)
         if opened.refused:
-            raise opened.refused[0]
+            raise ValuesRefused(opened.refused)
 
     def _fail(self, error: Exception) -> None:
         if self.trouble is None:

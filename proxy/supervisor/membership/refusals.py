@@ -1,6 +1,6 @@
 """Why a node of a fleet has no part in its store for now. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from proxy.observe.alert import span
@@ -43,6 +43,14 @@ class OtherFleet(ValueUnusable):
 
     def __init__(self) -> None:
         super().__init__(FOUNDED, "is of another fleet than this node: give each fleet a fleet.prefix of its own")
+
+
+class ValuesRefused(ValueUnusable):
+    """Values that this node does not take, while it takes all others; the text is of the first."""
+
+    def __init__(self, refused: Sequence[ValueUnusable]) -> None:
+        super().__init__(refused[0].name, refused[0].found)
+        self.names = frozenset(one.name for one in refused)
 
 
 def require_size(entries: Mapping[str, Stored]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 from certs.issuing.issuer import NotShared
 from proxy.net.in_thread import LoopEnded, in_loop
 from proxy.supervisor.membership.kinds.entries import Entries
+from proxy.supervisor.membership.refusals import ValuesRefused
 from proxy.supervisor.membership.shared import Conflict, SharedAway, Stored
 from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, FleetNode
 from proxy.supervisor.membership.state import NodeState
@@ -29,6 +30,10 @@ class FleetMembership(FleetNode, Protocol):
     def fault(self) -> str | None: ...
 
     @property
+    def trouble(self) -> Exception | None:
+        """The same as it was raised: its kind tells what stops."""
+
+    @property
     def has_begun(self) -> bool: ...
 
     @property
@@ -46,6 +51,8 @@ class FleetAccess:
     def __init__(self, loop: asyncio.AbstractEventLoop, membership: Callable[[], FleetMembership]) -> None:
         self.loop: Final = loop
         self._membership = membership
+        self.needed: tuple[str, ...] = ("",)
+        """How the names begin of all values that issuing depends on."""
 
     @property
     def node(self) -> FleetMembership:
@@ -58,8 +65,18 @@ class FleetAccess:
 
     @property
     def may_issue(self) -> bool:
-        """Whether this node leads, and the store answers."""
-        return self.node.is_leading and self.epoch > 0
+        """Whether this node leads, and may trust what it knows, as `answers`."""
+        return self.node.is_leading and self.answers
+
+    @property
+    def answers(self) -> bool:
+        """Whether this node is a member, the store answers, and no value is refused on which
+        issuing depends: what a node brought back that was expelled, for example.
+        """
+        trouble = self.node.trouble
+        if isinstance(trouble, ValuesRefused):
+            trouble = next((trouble for name in trouble.names if name.startswith(self.needed)), None)
+        return self.epoch > 0 and trouble is None
 
     async def write(
         self, contents: Mapping[str, object | None], *, as_leader: bool = False, lasts_seconds: int | None = None

@@ -78,7 +78,6 @@ class SharedCertificates:
 
     @property
     def may_issue(self) -> bool:
-        """Whether this node leads, and the store answers."""
         return self._access.may_issue
 
     @property
@@ -87,8 +86,7 @@ class SharedCertificates:
 
     @property
     def answers(self) -> bool:
-        """Whether this node is a member, and the store answers."""
-        return self._access.epoch > 0 and self._access.node.fault is None
+        return self._access.answers
 
     @property
     def why_not(self) -> str:
@@ -96,7 +94,7 @@ class SharedCertificates:
         one = self._access.node
         if self._access.epoch == 0:
             return "this node has not joined its fleet, and only members of it issue"
-        if one.fault is not None:
+        if not self.answers:
             return f"no node of the fleet issues while its store cannot be used: {one.fault}"
         return f"only the node that leads the fleet does this: {leader_of(one.entries) or 'there is none now'}"
 

@@ -9,7 +9,8 @@ from certs.issuing.issuer import NotShared
 from proxy.net.in_thread import in_thread
 from proxy.supervisor.membership.kinds.access import FleetAccess
 from proxy.supervisor.membership.kinds.entries import Entries
-from tests.proxy.supervisor.membership.nodes import Node, World
+from tests.proxy.supervisor.membership.nodes import Node, Notes, World
+from tests.waiting import until_seen
 
 
 def accessed(world: World, entries: Entries[str]) -> tuple[Node, FleetAccess]:
@@ -57,3 +58,51 @@ def test_a_loop_that_has_ended_is_said() -> None:
     access = FleetAccess(loop, lambda: pytest.fail("it is not asked"))
     with pytest.raises(NotShared, match="the proxy is ending"):
         access.wait_for(asyncio.sleep(0))
+
+
+async def test_a_foreign_value_stops_issuing_only_if_that_depends_on_its_kind(world: World) -> None:
+    entries, rings = Entries("certificates/", str), Notes("payload/")
+    node = world.node("one", kinds=[entries, rings])
+    access = FleetAccess(asyncio.get_running_loop(), lambda: node.member)
+    access.needed = (entries.prefix, "rotations/")
+
+    async def with_foreign(name: str) -> str | None:
+        world.store.write({name: b"{}"})
+        await until_seen(lambda: node.member.revision == world.store.revision)
+        await access.write({"payload/x": "line"})  # a node takes first what it has heard of
+        return node.member.fault
+
+    async with node.running():
+        await node.founds()
+        await access.keep(entries, "a", "edition", "edition")
+        old = world.store.entries["certificates/a"].value
+        await access.keep(entries, "a", "next", "next")
+        foreign = "payload/other in the store of the fleet is no value of a fleet"
+        assert await with_foreign("payload/other") == foreign
+        assert (node.member.is_leading, access.answers, access.may_issue) == (True, True, True)
+        await access.keep(entries, "a", "another", "another")
+        assert "fleet_away" in node.told, "it is told all the same"
+        assert await with_foreign("certificates/b") is not None
+        assert (node.member.is_leading, access.answers, access.may_issue) == (True, False, False)
+        world.store.write({"certificates/b": None})
+        await until_seen(lambda: access.may_issue)
+        assert node.member.fault == foreign
+        world.store.write({"certificates/a": old})
+        await until_seen(lambda: not access.may_issue)
+        await access.write({"certificates/a": "of now"})
+        await until_seen(lambda: access.may_issue)
+        world.store.write({"epochs/2": b"{}"})
+        await until_seen(lambda: not access.may_issue)
+        assert not node.member.is_leading
+        assert node.member.fault == "epochs/2 in the store of the fleet is no value of a fleet"
+        world.store.write({"epochs/2": None})
+        await until_seen(lambda: access.may_issue)
+        world.store.fail("etcd is gone")
+        await until_seen(lambda: not access.may_issue)
+        with pytest.raises(NotShared, match="etcd is gone"):
+            await access.write({"payload/x": "line"})
+        assert (node.member.is_leading, access.answers, node.member.fault) == (False, False, "etcd is gone")
+        world.store.fail(None)
+        await until_seen(lambda: access.may_issue)
+        world.store.write({"payload/other": None})
+        await until_seen(lambda: node.member.fault is None)
