@@ -14,6 +14,7 @@ def test_no_name_begins_as_another_one() -> None:
         places.INVITATIONS,
         places.REQUESTS,
         places.WELCOMES,
+        places.RECOVERY,
         places.ORDERS,
     ]
     assert not [(one, two) for one, two in itertools.permutations(names, 2) if one.startswith(two)]
@@ -34,3 +35,7 @@ def test_a_leader_is_named_as_the_store_has_it_unless_it_is_no_node() -> None:
 def test_orders_are_apart_by_what_they_are_about() -> None:
     assert places.maintenance_order("chat.test/api") == "orders/maintenance/chat.test/api"
     assert places.drain_order("chat", "http://10.0.0.7:8000") == "orders/drain/chat/http://10.0.0.7:8000"
+
+
+def test_what_shares_open_is_apart_by_epoch_and_node() -> None:
+    assert places.recovery_place(2, "edge-1") == "recovery/2/edge-1"
