@@ -1,7 +1,8 @@
 """Ask several workers at once, each with a limit of time."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from proxy.processes.messages.answers import PreparedToServe
@@ -27,16 +28,26 @@ Refusals = dict[AskedT, str]
 """The workers that said no, each with its reason."""
 
 
+@contextmanager
+def _asking(asked: Mapping[asyncio.Task[AnswerT], AskedT]) -> Iterator[Mapping[asyncio.Task[AnswerT], AskedT]]:
+    """Leave no task behind, also if who asks is cancelled."""
+    try:
+        yield asked
+    finally:
+        for task in asked:
+            task.cancel()
+            if task.done() and not task.cancelled():
+                task.exception()  # mostly the others have the same reason
+
+
 async def answers(
     loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: Question[AnswerT], seconds: float
 ) -> dict[AskedT, AnswerT | None]:
     """Ask all workers the same. The answer is None if it is late or an error."""
-    asked = {loop.create_task(one.ask(question)): one for one in workers}
-    if not asked:
-        return {}
-    answered, late = await asyncio.wait(asked, timeout=seconds)
-    for task in late:
-        task.cancel()
+    with _asking({loop.create_task(one.ask(question)): one for one in workers}) as asked:
+        if not asked:
+            return {}
+        answered, _ = await asyncio.wait(asked, timeout=seconds)
     return {
         worker: task.result() if task in answered and task.exception() is None else None
         for task, worker in asked.items()
@@ -55,13 +66,11 @@ async def refusals(
     A worker that is late, or that has ended, did not say no. Those that are known to be `silent`
     are asked too, but not waited for.
     """
-    asked = {loop.create_task(one.ask(*question(one))): one for one in workers}
-    await asyncio.sleep(0)  # every question is sent
-    waited = [task for task, one in asked.items() if task.done() or one not in silent]
-    if waited:
-        await asyncio.wait(waited, timeout=seconds)
-    for task in asked:
-        task.cancel()
+    with _asking({loop.create_task(one.ask(*question(one))): one for one in workers}) as asked:
+        await asyncio.sleep(0)  # every question is sent
+        waited = [task for task, one in asked.items() if task.done() or one not in silent]
+        if waited:
+            await asyncio.wait(waited, timeout=seconds)
     return {
         one: str(error)
         for task, one in asked.items()
@@ -81,10 +90,9 @@ async def prepared(
     Every `seconds` it looks which workers are given up. Raises `QuestionRefused`, `ChannelLost` or
     `OSError` as soon as one worker cannot prepare.
     """
-    asked = {loop.create_task(one.ask(*asked_for)): one for one in workers}
-    waiting = set(asked)
-    silent = set[asyncio.Task[PreparedToServe]]()
-    try:
+    with _asking({loop.create_task(one.ask(*asked_for)): one for one in workers}) as asked:
+        waiting = set(asked)
+        silent = set[asyncio.Task[PreparedToServe]]()
         while waiting:
             answered, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for task in answered:
@@ -93,8 +101,3 @@ async def prepared(
             silent |= {task for task in waiting if is_given_up(asked[task])}
             waiting -= silent
         return [task.result() for task in asked if task not in silent], [asked[task] for task in silent]
-    finally:
-        for task in asked:
-            task.cancel()
-            if task.done() and not task.cancelled():
-                task.exception()  # the first one is raised; mostly the others have the same reason

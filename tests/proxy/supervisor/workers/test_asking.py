@@ -16,6 +16,7 @@ from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused
 from proxy.processes.messages.wire import AnswerT
 from proxy.supervisor.workers.asking import answers, prepared, refusals
 from proxy.tls.openssl.tickets import TicketSecrets
+from tests.waiting import until_seen
 
 FIGURES = WorkerFigures(1, {}, ())
 READY, READY_TOO = (PreparedToServe(Offers("compiled", name, "libssl", (), ()), (), ()) for name in ("3.5.0", "3.5.1"))
@@ -109,3 +110,17 @@ class TestPreparing:
         )
         with pytest.raises(QuestionRefused):
             await prepared(loop, asked, (PREPARE, []), lambda _: False, 0.01)
+
+
+@pytest.mark.parametrize("ask", [answers, refusals])
+async def test_who_is_cancelled_leaves_no_question_behind(ask: Any) -> None:
+    loop = asyncio.get_running_loop()
+    workers = [Worker(ChannelLost()), Worker(None)]
+    before = asyncio.all_tasks()
+    question: Any = TellFigures() if ask is answers else lambda _: (TellFigures(), ())
+    asking = loop.create_task(ask(loop, workers, question, 60.0))
+    await until_seen(lambda: workers[1].asked)
+    asking.cancel()
+    await asyncio.wait([asking])
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
