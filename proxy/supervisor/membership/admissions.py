@@ -160,7 +160,8 @@ class Admissions:
             raise NotAdmitted(f"{member.name} is a member already, in epoch {member.state.key.epoch}")
         seal = member.file.recovery
         epoch = self._newest_epoch
-        values = {place: member.entries[place].value for place in map(self._recovery_place, self.recoverable())}
+        places = [recovery_place(epoch, one) for one in self.recoverable()]
+        values = {place: member.entries[place].value for place in places}
         if seal is None or not values:
             raise NotAdmitted(
                 f"in epoch {epoch} no node has recovery shares that open the fleet; allowed: the backup of a node, or to "
@@ -206,18 +207,16 @@ class Admissions:
         """What is to be in the store so that the shares of this node open a key; empty if it is."""
         member = self._member
         seal = member.file.recovery
+        if seal is None:
+            return {}
         place = recovery_place(key.epoch, member.name)
         there = member.entries.get(place)
         before = None if there is None else there.value
         try:
-            value = (
-                None
-                if seal is None
-                else await in_thread(asyncio.get_running_loop(), lambda: seal.renewed(place, key.secret, before))
-            )
+            value = await in_thread(asyncio.get_running_loop(), lambda: seal.renewed(place, key.secret, before))
         except (SealingError, SealedFileUnusable, OSError):  # it is tried again, and status tells
-            value = None
-        return {place: value} if value else {}
+            return {}
+        return {} if value is None else {place: value}
 
     def _recoveries(self, *nodes: str) -> list[str]:
         """The names of what these nodes have written so, of any epoch."""
@@ -226,10 +225,8 @@ class Admissions:
 
     def recoverable(self) -> list[str]:
         """The members whose recovery shares open the fleet in its newest epoch."""
-        return [one for one in self._member.members if self._recovery_place(one) in self._member.entries]
-
-    def _recovery_place(self, node: str) -> str:
-        return recovery_place(self._newest_epoch, node)
+        epoch = self._newest_epoch
+        return [one for one in self._member.members if recovery_place(epoch, one) in self._member.entries]
 
     @property
     def _newest_epoch(self) -> int:
