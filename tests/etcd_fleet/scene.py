@@ -126,8 +126,13 @@ class Node:
 
     @property
     def status(self) -> Any:
-        """What `plexigate fleet status` shows."""
-        return UnixAdminClient(self.socket).get("/fleet")[1]
+        """What `plexigate fleet status` shows, as soon as a node that has just started has read its disk."""
+
+        def shown() -> Any:
+            status, document = UnixAdminClient(self.socket).get("/fleet")
+            return document if status == 200 else None
+
+        return until_found(shown)
 
     @property
     def port(self) -> int:
