@@ -22,9 +22,9 @@ from tests.example_document import MODELS, all_keys, tables
 
 Document = dict[str, Any]
 
-# Of every type that TOML has: what never fits, nothing, zero, and far beyond.
+NEVER_RIGHT: Final = date(2026, 11, 27)
+# Of every type that TOML has: nothing, zero, and far beyond.
 VALUES: Final[tuple[object, ...]] = (
-    date(2026, 11, 27),
     True,
     0,
     10**30,
@@ -229,7 +229,8 @@ def _entries(value: object, place: Location) -> Iterator[tuple[Location, object]
 
 
 def broken(document: Document, world: World, one_in: int = 1) -> Iterator[Broken]:
-    """Break a document in every place: without what is there, under another name, as a date, and by one in N other ways.
+    """Break a document in every place: as a date, one in three under another name, one in three without it, and by one in N other
+    ways.
 
     These are other ones at each place, so that together they are all. If not in all ways, then also not in all entries of a list: in
     the first one that has a key, and in one in four of the others.
@@ -240,8 +241,9 @@ def broken(document: Document, world: World, one_in: int = 1) -> Iterator[Broken
         is_left_out = one_in > 1 and alike in seen and number % 4 != 0
         seen.add(alike)
         if place and not is_left_out:
-            ways = _broken_at(document, place, value, world)
-            yield from (one for way, one in enumerate(ways) if way < _EVERYWHERE or (number + way) % one_in == 0)
+            for way, one in enumerate(_broken_at(document, place, value, world)):
+                if way == 0 or (way < _FIRST and (number + way) % _FIRST == 0) or (number + way) % one_in == 0:
+                    yield one
 
 
 def _broken_at(document: Document, place: Location, value: object, world: World) -> Iterator[Broken]:
@@ -254,6 +256,7 @@ def _broken_at(document: Document, place: Location, value: object, world: World)
             changed, place, how, new if isinstance(new, str) else "", stood_there, _is_number(value) and _is_number(new)
         )
 
+    yield put(NEVER_RIGHT, "a date instead")
     changed = copied_along(document, place)
     table = _at(changed, place[:-1])
     del table[place[-1]]
@@ -278,8 +281,8 @@ def _broken_at(document: Document, place: Location, value: object, world: World)
             yield put(path, f"the path {path}")
 
 
-_EVERYWHERE: Final = 3
-"""The first ways: it is missing, it has another name, and it is a date. Each key is refused under another name, or as a date."""
+_FIRST: Final = 3
+"""The first ways: it is a date, which no key takes; it is missing; it has another name."""
 
 
 def _is_number(value: object) -> bool:

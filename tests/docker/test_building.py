@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from docker.building.packages import STATUS, installed, needed
 from docker.building.sbom import bill_of_materials
 from docker.building.slim import CUT, KEPT, link, slim
+from tests.proxy.doctor.cbom.bills import schema_fault
 
 OS_RELEASE = 'ID=debian\nVERSION_ID="13"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n'
 REPORT: dict[str, Any] = {
@@ -98,7 +97,7 @@ def test_busybox_takes_the_place_of_tools_that_are_gone_only(root: Path) -> None
 def test_bill_of_materials_is_valid_and_names_versions_and_hashes() -> None:
     document = bill_of_materials(status_of(paragraph("libssl3t64"), paragraph("zlib1g")), OS_RELEASE, REPORT)
     text = json.dumps(document)
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert schema_fault(text) is None
     assert "pkg.example" not in text, "the address of a mirror is of the machine that built it"
     components = {one["name"]: one for one in document["components"]}
     assert list(components) == ["debian", "libssl3t64", "zlib1g", "typing_extensions"]

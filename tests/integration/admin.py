@@ -3,6 +3,7 @@
 import json
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,16 @@ Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 def series(text: str) -> Series:
     """The samples of a scrape."""
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {_name_and_labels(sample): float(value) for sample, _, value in lines}
+
+
+@cache
+def _name_and_labels(sample: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """They are the same in all scrapes, hundreds of which a test may take."""
+    (family,) = text_string_to_metric_families(f"{sample} 0\n")
+    (found,) = family.samples
+    return found.name, tuple(sorted(found.labels.items()))
 
 
 def found(several: Series, name: str, **labels: str) -> float:

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from proxy.tls.handshake.results import FailureReason
@@ -18,6 +17,7 @@ from tests.certs.authority import PrivateKey
 from tests.hsm.shim import TokenControl
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
+from tests.integration.admin import series
 from tests.integration.gateway import complaints
 from tests.programs import Program, plexigate
 from tests.proxy.tls import hellos
@@ -103,12 +103,8 @@ class Scene:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         connection.close()
-        return [
-            sample
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == f"plexigate_{name}" and labels.items() <= sample.labels.items()
-        ]
+        samples = (Sample(one, dict(of_it), value) for (one, of_it), value in series(text).items())
+        return [one for one in samples if one.name == f"plexigate_{name}" and labels.items() <= one.labels.items()]
 
     def metric(self, name: str, **labels: str) -> float:
         """Their sum."""
@@ -116,7 +112,7 @@ class Scene:
 
     def handshakes_failed(self) -> float:
         """Of all handshakes, for whatever reason."""
-        return sum(self.metric("failures_total", reason=reason) for reason in FailureReason)
+        return sum(one.value for one in self.samples("failures_total") if one.labels["reason"] in set(FailureReason))
 
     def state(self, token: str) -> str:
         """What the breaker of the only worker says of a token; "differs" while that one is replaced."""
@@ -132,7 +128,7 @@ class Scene:
         ends, never = time.monotonic() + seconds, threading.Event()
         while not is_so():
             assert time.monotonic() < ends, "it never came about"
-            never.wait(0.01)
+            never.wait(0.03)  # it takes a scrape, most often
 
 
 def ask(tls: ssl.SSLSocket, host: str = "localhost") -> int:

@@ -108,10 +108,10 @@ class Trial:
         if found.is_usable and one.is_number:
             return found.problems  # one that may be is as good as another
         if left not in self._seen:
-            self._seen[left] = checking.check(self.file)
+            checked = checking.check(self.file)
+            self._seen[left] = tuple(problem for problem in checked if problem not in found.problems)
             if not self._is_of_tokens and len(self._seen) % self._starts_one_in == 0:
-                self._compare_with_a_start(self._seen[left])
-            return self._seen[left]
+                self._compare_with_a_start(checked)
         return (*found.problems, *self._seen[left])
 
     def _compare_with_a_start(self, found: Sequence[Problem]) -> None:

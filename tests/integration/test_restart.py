@@ -31,7 +31,7 @@ pytestmark = pytest.mark.paced
 SECONDS = 30.0
 DRAIN_SECONDS = 60
 """Longer than any start, so that what is served before its end is served beside it."""
-CROWD = Crowd(keeping=3, connecting=3, sockets=8, message_seconds=0.1)
+CROWD = Crowd(keeping=3, connecting=3, sockets=8, message_seconds=0.1, think_seconds=0.03)
 REQUEST = b"GET /queued HTTP/1.1\r\nHost: localhost\r\n\r\n"
 Proxy = Program[dict[str, list[str]]]
 

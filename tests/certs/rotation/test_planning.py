@@ -375,7 +375,7 @@ HOURS = 3_600.0
 LONGEST_GAP = TABLE[FailureKind.TEMPORARY][-1] * (1 + JITTER) + 120.0
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(
     outages=st.lists(st.tuples(st.floats(0, 168), st.floats(0.01, 40)), max_size=12),
     count=st.integers(1, 5),

@@ -7,8 +7,6 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from proxy.doctor.cbom.inventory import (
     CertificateInUse,
@@ -87,9 +85,19 @@ def full() -> Inventory:
     )
 
 
-def faults(text: str) -> list[str]:
-    """What the official schema of CycloneDX 1.6 finds, and references that lead nowhere."""
+def schema_fault(text: str) -> str | None:
+    """What the official schema of CycloneDX 1.6 finds."""
+    # Here, as it takes a second: each process of a test run would spend it.
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     found = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    return None if found is None else str(found)
+
+
+def faults(text: str) -> list[str]:
+    """What the official schema finds, and references that lead nowhere."""
+    found = schema_fault(text)
     document = json.loads(text)
     refs = [one["bom-ref"] for one in document["components"]] + [document["metadata"]["component"]["bom-ref"]]
     twice = {one for one in refs if refs.count(one) > 1}
@@ -98,7 +106,7 @@ def faults(text: str) -> list[str]:
         lost += [
             one for one in (entry["ref"], *entry.get("dependsOn", ()), *entry.get("provides", ())) if one not in refs
         ]
-    return [*([] if found is None else [str(found)]), *sorted(twice), *lost]
+    return [*([] if found is None else [found]), *sorted(twice), *lost]
 
 
 def references(part: Any, name: str = "") -> list[str]:
