@@ -385,6 +385,7 @@ class Recorder:
             connection.watch()
 
     def _reset(self, done: threading.Event) -> None:
+        self._set_paused(value=False)  # a test may have failed in a pause
         for connection in list(self._connections):
             if connection.request is not None and not (connection.reader.is_complete and connection.is_answered):
                 connection.close()

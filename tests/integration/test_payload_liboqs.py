@@ -14,8 +14,6 @@ from tests.integration.upstreams import OK, Peer, scripted
 from tests.programs import PLEXIGATE
 from tests.toy_liboqs import build_toy_liboqs
 
-pytestmark = pytest.mark.paced
-
 SUITE = "X25519-FrodoKEM976"
 SETTINGS = f'[payload]\ndirectory = "payload"\n[payload.sessions]\nsuites = ["{SUITE}", "MLKEM768-X25519"]\n'
 # A process of its own, whose liboqs is another one or none, with the package that an operator hands to authors of clients.

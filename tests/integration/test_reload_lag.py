@@ -13,8 +13,6 @@ import pytest
 import uvloop
 
 from certs.files.directory import open_log
-from config.loading.files import files_of
-from config.loading.loader import load
 from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.net.in_thread import in_thread
@@ -84,18 +82,16 @@ class Site:
     def __init__(self, directory: Path) -> None:
         self._authority = Authority(directory)
         self.path = directory / "many.toml"
-        self._files: list[CertificateFiles] = []
-        self.renew(IDENTITIES)
-
-    def renew(self, count: int) -> None:
-        """Give the first `count` identities new certificates."""
-        new = [self._authority.issue(f"n{number}", (f"n{number}.test",)) for number in range(count)]
-        self._files = new + self._files[count:]
+        self._files = self.renew(IDENTITIES)
         tables = [identity(f"i{number}", (f"n{number}.test",), files) for number, files in enumerate(self._files)]
         routes = [f'[[route]]\nhost = "n{number}.test"\nupstream = "chat"\n' for number in range(IDENTITIES)]
         text = "".join([listener("public"), UPSTREAM, *tables, *routes])
         self.path.write_text(text)
         self._document = tomllib.loads(text)
+
+    def renew(self, count: int) -> list[CertificateFiles]:
+        """Give the first `count` identities new certificates, in the same files."""
+        return [self._authority.issue(f"n{number}", (f"n{number}.test",)) for number in range(count)]
 
     def question(self, number: int, tickets: TicketSecrets) -> Prepare:
         """What the parent would ask."""
@@ -113,7 +109,7 @@ class Site:
 
     def material(self) -> int:
         """The memory file that it would send."""
-        return Material.read(file.path for file in files_of(load(self.path))).memory_file()
+        return Material.read(path for one in self._files for path in (one.certificate, one.key)).memory_file()
 
 
 @pytest.mark.timeout(60)

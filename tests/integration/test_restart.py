@@ -26,8 +26,6 @@ from tests.soak.scenes import Scene, backend_port
 from tests.waiting import until_found
 from tests.workforces import is_alive
 
-pytestmark = pytest.mark.paced
-
 SECONDS = 30.0
 DRAIN_SECONDS = 60
 """Longer than any start, so that what is served before its end is served beside it."""

@@ -28,8 +28,6 @@ from tests.upgrades import IS_READY, SERVES, other_version, speaker, this_versio
 from tests.waiting import until_found
 from tests.workforces import is_alive
 
-pytestmark = pytest.mark.paced
-
 DRAIN_SECONDS = 1
 CROWD = Crowd(keeping=2, connecting=2, sockets=8, message_seconds=0.2, think_seconds=0.05, comes_again=True)
 H2 = 'bind = "127.0.0.1:0"\nexempt = ["127.0.0.1"]\nhttp = ["h2", "http/1.1"]'

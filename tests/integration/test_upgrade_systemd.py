@@ -20,8 +20,6 @@ from tests.upgrades import SERVES, speaker, upgrade
 from tests.waiting import until_found
 from tests.workforces import is_alive
 
-pytestmark = pytest.mark.paced
-
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
