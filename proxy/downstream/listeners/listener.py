@@ -14,6 +14,7 @@ from proxy.downstream.listeners.takeover import take_over
 from proxy.downstream.requests.client import ClientFacts
 from proxy.downstream.requests.origin import Origin
 from proxy.downstream.requests.requester import PeerTrust
+from proxy.downstream.service.connections import Sheddable
 from proxy.downstream.tunnels.relay_visitors import PassedVisitor
 from proxy.downstream.tunnels.tcp_connection import TcpConnection
 from proxy.limits.connections import ClientCounts, ConnectionCounts
@@ -145,7 +146,7 @@ class _Arrival:
         self._rates = rates
         self._has_hello = False
         self._introduced: Introduced | None = None
-        self._changed_within: float | None = None
+        self._began_under = services.http.runtime
         self.since = services.io.loop.time()
         self._began = services.http.stopwatch()
         policy = self._runtime.policy
@@ -211,8 +212,7 @@ class _Arrival:
         if result.protocol is HttpProtocol.HTTP_2:
             keep_little_unsent(self._sock)
         connection = take_over(services.http, stream, facts)
-        if self._changed_within is not None:
-            connection.configuration_changed(self._changed_within)
+        self._judge(connection)
         services.http.connections.closed(self)  # last: a drain must not find the process empty in between
 
     def handshake_failed(self, failure: Failed) -> None:
@@ -244,8 +244,7 @@ class _Arrival:
         visitor = PassedVisitor(service, runtime.name, self._address, self.client, hello, names)
         passed = TcpConnection(service, stream, visitor)
         passed.begin(hello.wire)
-        if self._changed_within is not None:
-            passed.configuration_changed(self._changed_within)
+        self._judge(passed)
         service.connections.closed(self)  # last: a drain must not find the process empty in between
 
     def challenge_answered(self, server_name: str) -> None:
@@ -296,8 +295,13 @@ class _Arrival:
         """Ignored: it ends with the process, and has no request that the log could name."""
 
     def configuration_changed(self, seconds: float) -> None:
-        """Finish the handshake under its old policy; the connection is judged by the new one."""
-        self._changed_within = seconds
+        """Finish the handshake under its old policy; see `_judge`."""
+
+    def _judge(self, connection: Sheddable) -> None:
+        """Judge it by the policy of now: it is none of those that were told of a change during its handshake."""
+        http = self._services.http
+        if http.changed_within is not None and http.runtime is not self._began_under:
+            connection.configuration_changed(http.changed_within)
 
     def _over(self) -> None:
         self._services.deadlines.forget(self._handshake)

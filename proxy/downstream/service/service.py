@@ -53,7 +53,7 @@ class HttpService:
         self.runtime = runtime
         self.maintenance: ClosedRoutes | None = None
         """The routes that are out of service under every configuration. None if there are none."""
-        self._changed_within: float | None = None
+        self.changed_within: float | None = None
         """In how many seconds connections end that the configuration does not allow any more.
 
         None if it is the first one.
@@ -92,8 +92,8 @@ class HttpService:
     def tunnel_opened(self, tunnel: Sheddable) -> None:
         self.connections.tunnel_opened(tunnel)
         # either may have come while the server, or an authorization server, was asked
-        if self._changed_within is not None:
-            tunnel.configuration_changed(self._changed_within)
+        if self.changed_within is not None:
+            tunnel.configuration_changed(self.changed_within)
         elif self.maintenance is not None:
             tunnel.configuration_changed(self.maintenance.drain_seconds)
 
@@ -103,7 +103,7 @@ class HttpService:
         Connections that it does not allow end within `seconds`.
         """
         self.runtime = runtime
-        self._changed_within = seconds
+        self.changed_within = seconds
         self.unread_answers.limits = runtime.limits.response_buffer
         self._review(self.connections.all(), runtime, seconds)
 

@@ -3,9 +3,11 @@ handed on."""
 
 import errno
 import gc
+import itertools
 import socket
 import ssl
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_network
 
 import pytest
@@ -269,6 +271,25 @@ class TestAccepting:
         assert struck.read() == b""
         assert struck.sees_end
         assert not spared.sees_end
+
+    def test_so_is_one_that_ends_before_its_turn_to_be_told(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Thousands of connections are told in many turns of the loop."""
+        struck = [world.connect("X25519"), world.connect("X25519")]
+        only_hybrid = {"public": handshake_policy(HYBRID, identities=[server_identity("chat", "chat.test")])}
+        later: list[partial[object]] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(world.http, "stopwatch", itertools.count().__next__)
+            patched.setattr(world.loop, "call_soon", lambda call, *given: later.append(partial(call, *given)))
+            world.http.use(replace(world.http.runtime, policies=only_hybrid), 30.0)
+        assert len(later) == 1
+        for client in struck:
+            client.establish(world.loop)
+        for call in later:
+            call()
+        assert [client.read() for client in struck] == [b"", b""]
+        assert [client.sees_end for client in struck] == [True, True]
 
     def test_new_runtime_is_for_new_connections(self, world: World, credential: Credential) -> None:
         before = world.connect("X25519")
