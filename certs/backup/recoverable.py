@@ -8,7 +8,7 @@ of it is signed, as a backup is: who writes into the store cannot put another se
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -16,12 +16,13 @@ from typing import Final
 from certs.backup.container import BackupDamaged
 from certs.backup.header import Header, NotForThisKey
 from certs.backup.index import UNREADABLE
-from certs.backup.keys import BackupKeys, require_signature
+from certs.backup.keys import FILE_NAME, BackupKeys, require_signature
 from certs.backup.unsealing import keys_by_sealing_key, sealing_keys_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.errors import SealingError
 from certs.sealing.master import Master, Place
 from certs.sealing.recipients import RecipientKem
+from config.loading.watching import Signature
 
 _AT_ANY_TIME: Final = datetime.fromtimestamp(0, UTC)
 """A sealing key that was replaced since opens what it could open."""
@@ -31,7 +32,7 @@ class NotRecovered(Exception):
     """The sealing key of this machine opens none of some secrets; the text says of each why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecoverySeal:
     """Seals for the recovery shares of this machine, and opens by its sealing key: that may be the
     one of a lost machine, which its shares have brought back. The methods wait for its token.
@@ -43,6 +44,8 @@ class RecoverySeal:
     place: Callable[[], Place]
     """Of the sealing key. It raises `ConfigError` without the PIN of its token."""
     kem: RecipientKem
+    _settled: tuple[str, bytes, bytes | None, Signature] | None = field(default=None, init=False, repr=False)
+    """What needed no renewal when it was last looked at, with the files that decide that."""
 
     def renewed(self, name: str, secret: bytes, before: bytes | None) -> bytes | None:
         """A secret of 32 bytes, sealed for a name. None if that is so `before` already, or if no
@@ -51,6 +54,14 @@ class RecoverySeal:
         Raises a `SealingError`, `SealedFileUnusable` and `OSError`.
         """
         vault = self.vault()
+        asked = name, secret, before, Signature.of((vault.path, self.directory / FILE_NAME))
+        if asked == self._settled:
+            return None
+        value = self._renewed(vault, name, secret, before)
+        self._settled = asked if value is None else None
+        return value
+
+    def _renewed(self, vault: Vault, name: str, secret: bytes, before: bytes | None) -> bytes | None:
         known = vault.known()
         if known is None or all(one.has_shares is False for one in known.sealing_keys):
             return None

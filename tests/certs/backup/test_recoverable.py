@@ -11,6 +11,7 @@ from certs.backup.keys import BackupKeys
 from certs.backup.recoverable import NotRecovered, RecoverySeal
 from certs.hierarchy.vault import Vault
 from certs.recovery.shares import ShareCollector, SharingScheme, split
+from certs.sealing.errors import KeyUnavailable
 from certs.sealing.key_file import KeyFileImporter, create_key, load_key
 from certs.sealing.master import Master
 from certs.sealing.recipients import RecipientKem
@@ -128,6 +129,25 @@ def test_it_is_made_again_when_another_secret_another_sealing_key_or_a_spoilt_va
         assert sealing(in_memory / "new", path).opened({NAME: renewed}) == (NAME, SECRET)
         (in_memory / "new" / "keys.sealed").unlink()
         (in_memory / "new" / "backup.sealed").unlink()
+
+
+def test_what_has_not_changed_is_looked_at_once(in_memory: Path, key: Path) -> None:
+    """A node asks every few seconds."""
+    value = sealed_by(sealing(in_memory / "one", key))
+    vaults = [
+        Vault(Master(one), in_memory / "one", lambda: NOW, unheard, tuple) for one in (in_memory / "missing.key", key)
+    ]
+    seal = RecoverySeal(in_memory / "one", lambda: vaults[-1], lambda: key, RecipientKem.MLKEM768_X25519)
+    assert seal.renewed(NAME, SECRET, value) is None
+    vault = vaults.pop()
+    assert seal.renewed(NAME, SECRET, value) is None, "no file is opened"
+    vault.rotate()
+    with pytest.raises(KeyUnavailable, match=r"missing\.key"):
+        seal.renewed(NAME, SECRET, value)
+    vaults.append(vault)
+    assert seal.renewed(NAME, SECRET, value) is None
+    (in_memory / "one" / "backup.sealed").unlink()
+    assert seal.renewed(NAME, SECRET, value) is not None, "by other keys"
 
 
 def test_without_shares_nothing_is_sealed(in_memory: Path, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
