@@ -96,6 +96,11 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
             tried += _tolerated(made, now, tokens.refusals)
             tried += _built(made, facts, tokens.unusable)
     tried += [*address_problems(loaded), *lock_problems(loaded)]
+    if loaded.config.fleet.etcd:
+        # imported here: the client of etcd is large
+        from proxy.supervisor.membership.examination import recovery_problems
+
+        tried += asyncio.run(recovery_problems(loaded))
     return judge(loaded, replace(facts, tried=tuple(tried))).problems
 
 

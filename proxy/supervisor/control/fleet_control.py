@@ -22,6 +22,7 @@ from proxy.api.fleet import (
 )
 from proxy.observe.scrape import FleetFacts, FleetFault
 from proxy.supervisor.membership.admissions import INVITED_SECONDS, Admissions, MemberFacts, NotAdmitted
+from proxy.supervisor.membership.epochs import recoverable
 from proxy.supervisor.membership.joining import NotJoined
 from proxy.supervisor.membership.kinds.fleet_reload import OfferedAlready
 from proxy.supervisor.membership.kinds.orders import Orders
@@ -137,7 +138,7 @@ class SupervisorFleet:
             "skew": member.skew,
             "members": [] if state.key is None else [self._member_row(one) for one in admissions.members()],
             "requests": [_row(one) for one in admissions.requests()],
-            "recoverable": admissions.recoverable(),
+            "recoverable": recoverable(member.entries),
         }
 
     def _member_row(self, member: MemberFacts) -> FleetMemberRow:

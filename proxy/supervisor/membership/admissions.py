@@ -9,7 +9,7 @@ from certs.sealing.errors import SealingError
 from certs.sealing.files import SealedFileUnusable
 from certs.sealing.recipients import KeyUnreadable, PublicRecipient
 from proxy.net.in_thread import in_thread
-from proxy.supervisor.membership.epochs import begun, place_of
+from proxy.supervisor.membership.epochs import begun, newest, place_of, recoverable
 from proxy.supervisor.membership.joining import Invitation, JoinRequest, NotJoined
 from proxy.supervisor.membership.member import Member
 from proxy.supervisor.membership.places import (
@@ -159,8 +159,8 @@ class Admissions:
         if member.state.key is not None:
             raise NotAdmitted(f"{member.name} is a member already, in epoch {member.state.key.epoch}")
         seal = member.file.recovery
-        epoch = self._newest_epoch
-        places = [recovery_place(epoch, one) for one in self.recoverable()]
+        epoch = newest(member.entries)
+        places = [recovery_place(epoch, one) for one in recoverable(member.entries)]
         values = {place: member.entries[place].value for place in places}
         if seal is None or not values:
             raise NotAdmitted(
@@ -222,18 +222,6 @@ class Admissions:
         """The names of what these nodes have written so, of any epoch."""
         written = (name for name in self._member.entries if name.startswith(RECOVERY))
         return [name for name in written if name.rpartition("/")[2] in nodes]
-
-    def recoverable(self) -> list[str]:
-        """The members whose recovery shares open the fleet in its newest epoch."""
-        epoch = self._newest_epoch
-        return [one for one in self._member.members if recovery_place(epoch, one) in self._member.entries]
-
-    @property
-    def _newest_epoch(self) -> int:
-        epoch = 1
-        while place_of(epoch + 1) in self._member.entries:
-            epoch += 1
-        return epoch
 
     @property
     def _asking(self) -> list[str]:

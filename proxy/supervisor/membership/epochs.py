@@ -8,11 +8,11 @@ key has sealed counts only if the store had it before the record.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import Any, TypedDict
 
 from certs.sealing.recipients import NotOpened, PrivateRecipient, PublicRecipient
-from proxy.supervisor.membership.places import EPOCHS
+from proxy.supervisor.membership.places import EPOCHS, MEMBERS, nodes_of, recovery_place
 from proxy.supervisor.membership.shared import Stored
 from proxy.supervisor.membership.values import KEY_BYTES, FleetKey, ValueUnusable
 
@@ -49,6 +49,20 @@ def place_of(epoch: int) -> str:
 def next_record(key: FleetKey, entries: Mapping[str, Stored]) -> Stored | None:
     """The record of the epoch after that of a key, if there is one."""
     return entries.get(place_of(key.epoch + 1))
+
+
+def newest(names: Container[str]) -> int:
+    """Number of the last epoch of a store, by the names that it has."""
+    epoch = 1
+    while place_of(epoch + 1) in names:
+        epoch += 1
+    return epoch
+
+
+def recoverable(names: Collection[str]) -> list[str]:
+    """The members whose recovery shares open the fleet in its last epoch."""
+    epoch = newest(names)
+    return [node for node in nodes_of(MEMBERS, names) if recovery_place(epoch, node) in names]
 
 
 def records(key: FleetKey, entries: Mapping[str, Stored]) -> dict[str, bytes]:

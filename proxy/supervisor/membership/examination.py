@@ -1,19 +1,27 @@
-"""Looks at etcd for the doctor, as a node of its fleet does. Nothing of it remains."""
+"""Looks at etcd as a node of its fleet does, for the doctor and for a check. Nothing of it
+remains.
+"""
 
+import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from config.loading.loaded import LoadedConfig
+from config.values.problems import Problem
 from proxy.api.fleet import EtcdMemberRow, FleetTrialDocument
 from proxy.supervisor.membership.configured import node_name, store_of
+from proxy.supervisor.membership.epochs import recoverable
 from proxy.supervisor.membership.etcd import EtcdStore
-from proxy.supervisor.membership.places import NODES
+from proxy.supervisor.membership.places import FOUNDED, NODES
 from proxy.supervisor.membership.shared import Conflict, SharedAway
+from proxy.tls.openssl.libssl import LibsslError
 
 _TRIAL: Final = "trials/"
 """Below it, all nodes let everything be."""
 _TRIAL_SECONDS: Final = 60
+_MOMENT_SECONDS: Final = 2.0
+"""The limit for a check, which is used without etcd, too."""
 _NEVER: Final = 2**62
 """A revision that no value has. etcd looks at the rights of a transaction before its conditions, so
 one with this condition tells whether it may write, and writes nothing.
@@ -41,6 +49,27 @@ async def examined(loaded: LoadedConfig) -> FleetTrialDocument:
         }
     finally:
         await store.close()
+
+
+async def recovery_problems(loaded: LoadedConfig) -> Sequence[Problem]:
+    """A warning for a fleet that is lost with its nodes. None while etcd does not answer, which is
+    no fault of the configuration.
+    """
+    try:
+        store = store_of(loaded, loaded.config.fleet.etcd)
+    except (OSError, LibsslError):  # `fleet_problems` tells
+        return ()
+    try:
+        async with asyncio.timeout(_MOMENT_SECONDS):
+            names = (await store.read()).entries
+    except (SharedAway, TimeoutError):
+        return ()
+    finally:
+        await store.close()
+    if FOUNDED not in names or recoverable(names):
+        return ()
+    better = "plexigate hsm init or rotate-sealing on a member: it makes some"
+    return (loaded.file.warning(("fleet",), "a fleet that no recovery shares open when all nodes are lost", better),)
 
 
 async def _endpoint(loaded: LoadedConfig, endpoint: str) -> EtcdMemberRow:

@@ -22,6 +22,7 @@ from proxy.api.fleet import (
 )
 from proxy.observe.scrape import FleetFacts, FleetFault
 from proxy.supervisor.control.fleet_control import SupervisorFleet
+from proxy.supervisor.membership.epochs import recoverable
 from proxy.supervisor.membership.kinds.fleet_reload import FleetReload
 from proxy.supervisor.membership.kinds.lead import Lead
 from proxy.supervisor.membership.kinds.node_facts import NodeFacts
@@ -315,7 +316,7 @@ async def test_a_fleet_whose_nodes_are_lost_is_opened_by_the_shares_of_one(
     shares = with_shares(world, "one")
     one = Asked(world, "one")
     task = asyncio.get_running_loop().create_task(one.control.run())
-    await until_seen(lambda: one.node.member.has_begun and one.node.admissions.recoverable())
+    await until_seen(lambda: one.node.member.has_begun and recoverable(one.node.member.entries))
     await one.node.founds()
     document = await one.control.listed()
     assert document["recoverable"] == ["one"]

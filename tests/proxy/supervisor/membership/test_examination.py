@@ -1,12 +1,18 @@
 """What the doctor finds out about etcd."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from proxy.commands.check import check
 from proxy.doctor.finding import State
 from proxy.doctor.fleet import fleet_findings
-from proxy.supervisor.membership.examination import examined
+from proxy.supervisor.membership.epochs import place_of
+from proxy.supervisor.membership.etcd import EtcdStore
+from proxy.supervisor.membership.examination import examined, recovery_problems
+from proxy.supervisor.membership.places import FOUNDED, MEMBERS, recovery_place
+from tests.etcd import Etcd
 from tests.ports import lasting_port
 from tests.proxy.supervisor.membership.test_configured import loaded_of
 from tests.proxy.supervisor.membership.test_etcd_users import Guarded, commands
@@ -45,6 +51,38 @@ async def test_a_node_is_told_what_it_may_do_and_leaves_nothing(tmp_path: Path) 
         assert "permission denied" in (trial["own_fault"] or "")
         states = {one.subject: one.state for one in fleet_findings(trial)}
         assert (states["writes"], states["its own name"]) == (State.FAILURE, State.FAILURE)
+
+
+async def test_a_fleet_that_no_shares_open_is_a_warning_of_a_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etcd = Etcd(tmp_path)
+    loaded = loaded_of(tmp_path, f'etcd = "{etcd.url}"\nname = "edge-1"')
+    store = EtcdStore([etcd.url], None, "/plexigate")
+
+    async def warned() -> bool:
+        found = await recovery_problems(loaded)
+        assert {(one.is_error, one.key) for one in found} <= {(False, "fleet")}
+        return bool(found)
+
+    assert not await warned(), "etcd does not answer"
+    with etcd.running():
+        assert not await warned(), "there is no fleet"
+        await store.commit({}, {FOUNDED: b"", MEMBERS + "edge-1": b"", recovery_place(1, "edge-2"): b""})
+        assert await warned(), "edge-2 is no member"
+        problems = await asyncio.to_thread(check, loaded.file.path)
+        assert "a fleet that no recovery shares open when all nodes are lost" in [one.found for one in problems]
+        await store.commit({}, {recovery_place(1, "edge-1"): b""})
+        assert not await warned()
+        await store.commit({}, {place_of(2): b""})
+        assert await warned(), "they open the epoch before"
+        monkeypatch.setattr("proxy.supervisor.membership.examination._MOMENT_SECONDS", 0.05)
+        etcd.sleep()
+        assert not await warned(), "a check does not wait for it"
+    await store.close()
+    (tmp_path / "other").mkdir()
+    missing = loaded_of(tmp_path / "other", 'etcd = "https://127.0.0.1:1"\nca = "missing.pem"')
+    assert await recovery_problems(missing) == (), "its files are told by others"
 
 
 async def test_an_etcd_that_is_away_is_a_fault_of_each_address(tmp_path: Path) -> None:

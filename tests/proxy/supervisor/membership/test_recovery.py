@@ -9,7 +9,7 @@ from certs.backup.recoverable import NotRecovered, RecoverySeal
 from certs.sealing.errors import KeyAway
 from certs.sealing.key_file import create_key, load_key
 from proxy.supervisor.membership.admissions import NotAdmitted
-from proxy.supervisor.membership.epochs import place_of
+from proxy.supervisor.membership.epochs import place_of, recoverable
 from proxy.supervisor.membership.places import FOUNDED, MEMBERS, recovery_place
 from proxy.supervisor.membership.shared import SharedAway
 from proxy.supervisor.membership.values import ValueUnusable
@@ -48,7 +48,7 @@ async def test_shares_of_one_node_and_the_store_open_the_fleet_on_another_machin
             await until_seen(lambda: one.member.fault is None and one.tickets.plan and one.tickets.plan.epoch == 2)
             await until_seen(lambda: json.loads(world.store.entries["notes/a"].value)["epoch"] == 2)
             await until_seen(lambda: one.member.revision == world.store.revision)
-            assert one.admissions.recoverable() == ["one"]
+            assert recoverable(one.member.entries) == ["one"]
             assert recovery_place(1, "one") not in world.store.entries
     plan, key = one.tickets.plan, one.member.key
     assert key.secret.hex().encode() not in b"".join(stored.value for stored in world.store.entries.values())
@@ -57,7 +57,7 @@ async def test_shares_of_one_node_and_the_store_open_the_fleet_on_another_machin
     four = world.node("four", kinds=[notes[3]])
     async with four.running():
         await until_seen(lambda: four.member.revision)
-        assert four.admissions.recoverable() == ["one"]
+        assert recoverable(four.member.entries) == ["one"]
         facts = await four.admissions.recover()
         assert (facts.node, facts.by, facts.key) == ("four", "one", four.member.state.private.public.id)
         await until_seen(lambda: four.tickets.plan == plan)
@@ -73,7 +73,7 @@ async def test_shares_of_one_node_and_the_store_open_the_fleet_on_another_machin
         with pytest.raises(NotAdmitted, match="four is a member already, in epoch 2"):
             await four.admissions.recover()
         await four.admissions.make_recoverable()
-        await until_seen(lambda: four.admissions.recoverable() == ["one", "four"])
+        await until_seen(lambda: recoverable(four.member.entries) == ["one", "four"])
         again = world.node("one")
         async with again.running():
             await joined(again, four)
@@ -89,7 +89,7 @@ async def test_a_node_without_shares_writes_none_and_that_is_said(world: World) 
         await until_seen(lambda: one.tickets.plan or two.tickets.plan)
         founder, other = (one, two) if one.tickets.plan else (two, one)
         await founder.admissions.make_recoverable()
-        assert founder.admissions.recoverable() == []
+        assert recoverable(founder.member.entries) == []
         await until_seen(lambda: FOUNDED in other.member.entries)
         with pytest.raises(
             NotAdmitted, match="in epoch 1 no node has recovery shares that open the fleet; allowed: the"
@@ -168,4 +168,4 @@ async def test_a_sealing_key_that_is_away_stops_no_expulsion(world: World, monke
         await until_seen(lambda: len(one.member.members) == 2)
         assert await one.admissions.expel("two") == 2
         await until_seen(lambda: one.member.key.epoch == 2)
-        assert one.admissions.recoverable() == []
+        assert recoverable(one.member.entries) == []
