@@ -107,6 +107,9 @@ class AcmeDirectory:
     """Serial number and reason."""
     replaced: set[str] = field(default_factory=set)
     not_mine: set[str] = field(default_factory=set)
+    lists_orders: bool = False
+    lists_bare: bool = False
+    """As step-ca does: an array, and not an object."""
     _nonces: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -155,7 +158,10 @@ class AcmeDirectory:
         if path in {"/revoke", "/key"}:
             return self._revoke(payload) if path == "/revoke" else self._change_key(payload, account)
         what, _, number = path.strip("/").partition("/")
+        listing = {"orders": self._at("/orders/0")} if self.lists_orders else {}
         steps: dict[str, Callable[[int, Any, dict[str, str]], Any]] = {
+            "account": lambda _number, _payload, _headers: {"status": "valid", **listing},
+            "orders": self._listed,
             "order": self._order_stands,
             "authz": self._authorization,
             "challenge": self._challenge,
@@ -288,6 +294,7 @@ class AcmeDirectory:
             "identifiers": order.asked["identifiers"],
             "authorizations": [self._at(f"/authz/{index}") for index in order.names],
             "finalize": self._at(f"/finalize/{number}"),
+            **({"profile": order.asked["profile"]} if "profile" in order.asked else {}),
         }
         if order.chain and order.status == "valid":
             shown["certificate"] = self._at(f"/certificate/{number}")
@@ -306,6 +313,14 @@ class AcmeDirectory:
             else:
                 order.status = "valid"
         return self._shown(number)
+
+    def _listed(self, page: int, payload: Any, headers: dict[str, str]) -> Any:
+        """Two orders on a page (RFC 8555 section 7.1.2.1)."""
+        assert payload is None
+        if 2 * (page + 1) < len(self.orders):
+            headers["Link"] = f'<{self.url}>;rel="index", </orders/{page + 1}>;rel="next"'
+        there = [self._at(f"/order/{number}") for number in range(len(self.orders))][2 * page : 2 * page + 2]
+        return there if self.lists_bare else {"orders": there}
 
     def _authorization(self, number: int, payload: Any, _headers: dict[str, str]) -> Any:
         assert payload is None

@@ -32,7 +32,6 @@ HEAVIER: Final = {
     "Rotating": (Burden(15, 19), "it gives the parts of rotations what they use, in one loop"),
     "Server": (Burden(20, 22), "all that balancing, ejection and health know of a server, of which one choice is made"),
     "SessionStream": (Burden(4, 23), "the state of a stream, and the table of its moves"),
-    "SharedCertificates": (Burden(17, 9), "what rotations ask of a fleet, each question a method"),
     "Shelf": (Burden(19, 5), "what may be done with the versions of a credential, each as a whole or not at all"),
     "SigningRace": (Burden(2, 17), "who is asked, who may be, and what is awaited: each answer moves a key among them"),
     "SigningToken": (Burden(20, 18), "it gives the parts of a token what they use, and is the one that is asked"),

@@ -7,10 +7,11 @@ further thread (`deadline`), so that no CA can hold the caller's thread for long
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from certs.acme.challenges.proofs import PresentingFailed, Solver
 from certs.acme.challenges.silences import Silences
 from certs.acme.client.account_key import NoBindingKey
 from certs.acme.client.accounts import AccountDamaged, AccountStore
-from certs.acme.client.messages import AcmeDocumentUnreadable
+from certs.acme.client.messages import AcmeDocumentUnreadable, identifier_of
 from certs.acme.client.sealed_accounts import AccountOutOfReach
 from certs.acme.client.session import AcmeOrder, Session
 from certs.acme.client.sign_in import BindingMissing, Membership, SignIn
@@ -37,6 +38,9 @@ from config.loading.reading import read_regular
 from config.tables.issuers import AcmeChallenge
 
 _LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
+_MOST_ORDERS: Final = 100  # of an account are looked at: each is a request
+# States of an order that was not finalized (RFC 8555 section 7.1.6).
+_UNUSED: Final = frozenset({"pending", "ready"})
 # What public CAs certify (CA/Browser Forum, Baseline Requirements 6.1.1.3); neither Ed25519 nor
 # ML-DSA is among it.
 _CERTIFIED: Final = frozenset({KeyFamily.ECDSA, KeyFamily.RSA})
@@ -165,10 +169,29 @@ class AcmeIssuer:
         if begun is not None:
             self._tell(f"going on with the order {address}")
             return begun
-        order = self._new_order(session, request)
+        lost = self._lost(session, request) if address is None else None
+        order = lost or self._new_order(session, request)
         if request.order is not None:
             request.order.keep(directory, order.url)
         return order
+
+    def _lost(self, session: Session, request: IssueRequest) -> AcmeOrder | None:
+        """The order of a node that ended before it kept its address, if the CA lists it."""
+        memory = request.order
+        if memory is None or not memory.may_be_lost:
+            return None
+        profile = request.profile or self._settings.profile
+        names = {identifier_of(name) for name in request.names}
+        with suppress(AcmeProblem, AcmeDocumentUnreadable):  # of a CA that has no such list
+            for order in islice(session.orders(), _MOST_ORDERS):
+                is_wanted = set(order.body.identifiers or ()) == names and profile in {None, order.body.profile}
+                if is_wanted and order.status in _UNUSED and not memory.is_of_another_key(order.url):
+                    self._tell(
+                        f"going on with the order {order.url}, which a node has placed that ended in that moment"
+                    )
+                    return order
+        self._tell("a node ended while it placed an order, and the CA does not list it: this one may be the second")
+        return None
 
     def _new_order(self, session: Session, request: IssueRequest) -> AcmeOrder:
         profile = request.profile or self._settings.profile

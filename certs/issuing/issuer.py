@@ -62,8 +62,8 @@ class NotShared(Exception):
 
 
 class OrderMemory(Protocol):
-    """Keeps where the order for one key is, so that another node can go on with it. Both methods
-    block. A CA is named by the URL of its directory.
+    """Keeps where the order for one key is, so that another node can go on with it. `keep`
+    blocks. A CA is named by the URL of its directory.
     """
 
     def known(self, directory: str) -> str | None:
@@ -71,6 +71,13 @@ class OrderMemory(Protocol):
 
     def keep(self, directory: str, address: str) -> None:
         """Keep it before the order is used. Raises `NotShared`, and then it is not used."""
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether a node may have placed an order for this key, and ended before it kept where."""
+
+    def is_of_another_key(self, address: str) -> bool:
+        """Whether the order there is for another key, perhaps for the same names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Two proxies with one etcd and pebble, as operators run them: one orders, the other answers the CA and serves by the same key.
 
-The leader is killed in the middle: the next one goes on with its order. `./dev soak fleet` kills it at each step.
+The leader is killed when it has placed an order, before etcd hears where: the next one finds it at the CA. `./dev soak fleet`
+kills it at each step.
 """
 
 import base64
@@ -27,7 +28,7 @@ def test_one_node_orders_the_other_answers_and_goes_on_when_the_first_one_is_kil
         assert asked
         assert all('"status":200' in line for line in asked)
         assert not [event for event in events(output, "acme") if "is proven" in event["detail"]]
-        killed_at(fleet, "the CA is told")
+        killed_at(fleet, "etcd does not hear where its order is")
         until_found(lambda: two.status["is_leading"])
         assert one.running is not None
         # etcd goes: nobody issues, and all serve

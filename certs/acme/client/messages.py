@@ -93,6 +93,18 @@ def read(kind: type[Message], document: Mapping[str, Any], what: str) -> Message
     return message
 
 
+def listed(body: bytes) -> list[str]:
+    """The URLs of a list of orders (RFC 8555 section 7.1.2.1). Raises `AcmeDocumentUnreadable`."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    urls = document.get("orders") if isinstance(document, dict) else document  # step-ca sends the bare array
+    if not isinstance(urls, list) or not all(isinstance(one, str) for one in urls):
+        raise AcmeDocumentUnreadable("list of orders")
+    return urls
+
+
 def payload(message: JSONDeSerializable) -> bytes:
     """Write a message; one without fields is an empty object (RFC 8555 section 7.5.1)."""
     return json.dumps(message.to_json()).encode()

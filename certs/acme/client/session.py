@@ -4,13 +4,15 @@ Each method is one request, or one and its nonces.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypedDict
+from urllib.parse import urljoin
 
 from acme import messages
 from josepy.json_util import encode_b64jose
+from requests.utils import parse_header_links
 
 from certs.acme.challenges.challenges import TlsAlpn01Response
 from certs.acme.challenges.proofs import Proof
@@ -22,6 +24,7 @@ from certs.acme.client.messages import (
     NewOrder,
     directory_of,
     identifier_of,
+    listed,
     payload,
     read,
 )
@@ -180,6 +183,18 @@ class Session:
                 return None
             raise
         return None if order.status == "invalid" else replace(order, is_taken_up=True)
+
+    def orders(self) -> Iterator[AcmeOrder]:
+        """Those of this account that the CA lists and that may lead to something (RFC 8555 section
+        7.1.2.1), page by page. Let's Encrypt is among the CAs that list none.
+        """
+        assert self.account.url is not None  # registered first
+        page = self._post(self.account.url, QUESTION).document.get("orders")
+        while isinstance(page, str):
+            answer = self._post(page, QUESTION)
+            yield from filter(None, map(self.order_at, listed(answer.body)))
+            links = parse_header_links(answer.headers.get("Link", ""))
+            page = next((urljoin(page, link["url"]) for link in links if link.get("rel") == "next"), None)
 
     def look(self, order: AcmeOrder) -> AcmeOrder:
         return _order(order.url, self._post(order.url, QUESTION))

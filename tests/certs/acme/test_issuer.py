@@ -419,6 +419,8 @@ class Memory:
 
     kept: dict[str, str] = field(default_factory=dict)
     ends: bool = False
+    may_be_lost: bool = False
+    others: tuple[str, ...] = ()
 
     def known(self, directory: str) -> str | None:
         return self.kept.get(directory)
@@ -427,6 +429,9 @@ class Memory:
         self.kept[directory] = address
         if self.ends:
             raise NotShared("the process has ended")
+
+    def is_of_another_key(self, address: str) -> bool:
+        return address in self.others
 
 
 def test_an_order_is_kept_before_it_is_used_and_another_process_goes_on_with_it(ours: Scene) -> None:
@@ -467,3 +472,45 @@ def test_a_ca_that_cannot_say_how_an_order_stands_is_asked_again_later(ours: Sce
     ours.ca.refusals["/order/0"] = [Refusal(500, "serverInternal")]
     assert refused(ours, replace(REQUEST, order=memory)).kind is FailureKind.TEMPORARY
     assert len(ours.ca.orders) == 1
+
+
+@pytest.mark.parametrize("kind", ["object", "array"])
+def test_an_order_whose_address_was_lost_is_found_where_the_ca_lists_its_orders(ours: Scene, kind: str) -> None:
+    ours.ca.lists_orders = True
+    ours.ca.lists_bare = kind == "array"
+    ours.ca.profiles = {"short": "", "long": ""}
+    ours.profile = "short"
+    ours.issuer().issue(REQUEST)  # has its certificate
+    for request in (replace(REQUEST, names=NAMES[:1]), replace(REQUEST, profile="long"), REQUEST, REQUEST):
+        with pytest.raises(NotShared):
+            ours.issuer().issue(replace(request, order=Memory(ends=True)))
+    # the last of five, on the third page: the one before is that of another key
+    memory = Memory(may_be_lost=True, others=(ours.ca.url.replace("/dir", "/order/3"),))
+    ours.issuer().issue(replace(REQUEST, order=memory))
+    assert memory.kept[ours.ca.url].endswith("/order/4")
+    assert len(ours.ca.orders) == 5
+    assert [one.status for one in ours.ca.orders] == ["valid", "pending", "pending", "pending", "valid"]
+    # the next key is new: nothing of it was lost, and nobody looks
+    listed = ours.ca.requests.count("/orders/0")
+    ours.issuer().issue(replace(REQUEST, order=Memory()))
+    assert (ours.ca.requests.count("/orders/0"), len(ours.ca.orders)) == (listed, 6)
+
+
+@pytest.mark.parametrize("listing", [None, "malformed", "no list", "no order of these names"])
+def test_an_order_that_no_ca_finds_again_is_placed_once_more_and_told(ours: Scene, listing: str | None) -> None:
+    ours.ca.lists_orders = listing is not None
+    with pytest.raises(NotShared):
+        ours.issuer().issue(replace(REQUEST, order=Memory(ends=True)))
+    if listing == "malformed":
+        ours.ca.refusals["/orders/0"] = [Refusal(400, "malformed")]
+    elif listing == "no list":
+        ours.ca._listed = lambda *_: {"orders": 7}  # type: ignore[method-assign]
+    elif listing is not None:
+        ours.ca.orders[0].asked["identifiers"] = [{"type": "dns", "value": "other.test"}]
+    memory = Memory(may_be_lost=True)
+    ours.issuer().issue(replace(REQUEST, order=memory))
+    assert memory.kept[ours.ca.url].endswith("/order/1")
+    assert (
+        "ca: a node ended while it placed an order, and the CA does not list it: this one may be the second"
+        in ours.told
+    )

@@ -207,6 +207,7 @@ class Fleet:
     published: list[tuple[SharedKey, bytes]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     fault: str | None = None
+    may_be_lost: bool = False
 
     def begun(self) -> SharedKey | None:
         return self.left
@@ -223,6 +224,9 @@ class Fleet:
         return None
 
     def keep(self, _directory: str, _address: str) -> None:
+        raise AssertionError
+
+    def is_of_another_key(self, _address: str) -> bool:
         raise AssertionError
 
     def publish(self, key: SharedKey, chain_pem: bytes) -> Intent:

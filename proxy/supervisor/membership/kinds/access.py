@@ -95,7 +95,7 @@ class FleetAccess:
         self,
         entries: Entries[Content],
         name: str,
-        wanted: Content,
+        wanted: Content | None,
         content: object,
         *,
         as_leader: bool = True,

@@ -3,8 +3,9 @@
 Theory of operation. The newest edition of each credential has a name of its own, with its chain and
 its key. The leader writes it with its fencing token before any node serves by it, itself included:
 what a previous leader writes is refused, and no node serves by it. Before an issuer is asked, the
-new key is written below another name, and before an order is used its address is. So the
-next leader ends what the last one had begun. Both go in the transaction that writes the edition.
+new key is written below another name, and before an order is used its address is. So the next
+leader ends what the last one had begun; without an address it looks for the order at the CA. Both
+go in the transaction that writes the edition.
 
 An edition is on the shelf of a node before it serves, and has its number there. So a node serves
 without the store, and takes no number that is lower. A leader that has a higher number than the
@@ -109,7 +110,7 @@ class SharedCertificates:
 
     def sharing(self, key: Key, parts: Parts) -> "FleetSharing":
         """For one rotation by this node, or an offer of what it serves."""
-        return FleetSharing(self, self._access, key, parts)
+        return FleetSharing(self, self._access, self._begun, key, parts)
 
     async def share_authorities(self, parts: Parts) -> bool:
         """Take the internal CAs of the fleet or, if this node leads, let the others have them."""
@@ -155,24 +156,6 @@ class SharedCertificates:
         await self._access.write(contents, as_leader=True, lasts_seconds=_ANSWER_SECONDS)
 
     # -- what a rotation shares, called by its thread
-
-    def begun(self, key: Key) -> BegunRow | None:
-        """What another leader has begun, unless a node knows that key which was expelled since, or
-        who can write into the store has brought back one that has served already.
-        """
-        row = self._begun.values.get(_name(key))
-        served = self.edition(key)
-        if row is None or row.key.intent.epoch < self._access.epoch:
-            return None
-        return row if served is None or served.key.intent.begun_at < row.key.intent.begun_at else None
-
-    async def begin(self, key: Key, row: BegunRow | None) -> None:
-        """Write what was begun; None: it led to nothing. Raises `NotShared`."""
-        name = _name(key)
-        if row is None and name not in self._begun.values:
-            return
-        await self._access.write({f"rotations/{name}": None if row is None else row.as_json()}, as_leader=True)
-        await self._access.taken(self._begun, name, row)
 
     async def publish(self, key: Key, parts: Parts, shared: SharedKey, chain_pem: bytes) -> Intent:
         """As `Sharing.publish`. Raises `NotShared`, and as `copied`."""
@@ -227,20 +210,34 @@ class _Editions(Entries[EditionRow]):
 class FleetSharing:
     """A `certs.rotation.sharing.Sharing`, and the memory of its order."""
 
-    def __init__(self, fleet: SharedCertificates, access: FleetAccess, key: Key, parts: Parts) -> None:
+    def __init__(
+        self, fleet: SharedCertificates, access: FleetAccess, begun: Entries[BegunRow], key: Key, parts: Parts
+    ) -> None:
         self._fleet = fleet
         self._access = access
+        self._all = begun
         self._key = key
         self._parts = parts
         self._row: BegunRow | None = None
+        self.may_be_lost = False
 
     def begun(self) -> SharedKey | None:
-        self._row = self._fleet.begun(self._key)
-        return None if self._row is None else self._row.key
+        """What another leader has begun, unless a node knows that key which was expelled since, or
+        who can write into the store has brought back one that has served already.
+        """
+        row = self._all.values.get(_name(self._key))
+        served = self._fleet.edition(self._key)
+        if row is None or row.key.intent.epoch < self._access.epoch:
+            return None
+        if served is not None and served.key.intent.begun_at >= row.key.intent.begun_at:
+            return None
+        self._row = row
+        self.may_be_lost = True
+        return row.key
 
     def begin(self, key: SharedKey) -> None:
-        self._row = BegunRow(replace(key, intent=replace(key.intent, epoch=self._access.epoch)))
-        self._access.wait_for(self._fleet.begin(self._key, self._row))
+        self.may_be_lost = False
+        self._keep(BegunRow(replace(key, intent=replace(key.intent, epoch=self._access.epoch))))
 
     @property
     def order(self) -> "FleetSharing":
@@ -253,14 +250,24 @@ class FleetSharing:
 
     def keep(self, directory: str, address: str) -> None:
         assert self._row is not None  # begun before
-        self._row = replace(self._row, directory=directory, order=address)
-        self._access.wait_for(self._fleet.begin(self._key, self._row))
+        self._keep(replace(self._row, directory=directory, order=address))
+
+    def is_of_another_key(self, address: str) -> bool:
+        return any(row.order == address and name != _name(self._key) for name, row in self._all.values.items())
 
     def publish(self, key: SharedKey, chain_pem: bytes) -> Intent:
         return self._access.wait_for(self._fleet.publish(self._key, self._parts, key, chain_pem))
 
     def end(self) -> None:
-        self._access.wait_for(self._fleet.begin(self._key, None))
+        if _name(self._key) in self._all.values:
+            self._keep(None)
+
+    def _keep(self, row: BegunRow | None) -> None:
+        """Write what was begun; None: it led to nothing. Raises `NotShared`."""
+        self._row = row
+        name = _name(self._key)
+        content = None if row is None else row.as_json()
+        self._access.wait_for(self._access.keep(self._all, name, row, content))
 
 
 class FleetAccounts:

@@ -146,12 +146,14 @@ class Slow:
         self.ca = ca
         self.gate = threading.Event()
         self.orders: list[str] = []
+        self.may_be_lost: list[bool] = []
         ca.before = self.order
 
     def order(self) -> None:
         """One order for each key."""
         memory: OrderMemory | None = self.ca.asked[-1].order
         assert memory is not None
+        self.may_be_lost.append(memory.may_be_lost)
         if memory.known("https://ca.test") is None:
             self.orders.append(f"https://ca.test/{len(self.orders)}")
             memory.keep("https://ca.test", self.orders[-1])
@@ -172,6 +174,10 @@ async def test_the_next_leader_ends_what_the_last_one_had_begun(world: World, ca
         # the first node has ended, and its lease with it
         await until_seen(lambda: len(ca.asked) == 2)
         assert two.node.member.is_leading
+        # it may look for an order whose address the first node could not keep, but not take that of another key
+        assert slow.may_be_lost == [False, True]
+        assert not two.certificates.sharing(CHAT, two.parts).is_of_another_key(slow.orders[0])
+        assert two.certificates.sharing(("chat", "rsa"), two.parts).is_of_another_key(slow.orders[0])
         slow.gate.set()
         await two.serves()
         assert two.current is not None
