@@ -3,20 +3,23 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from typer.testing import CliRunner
 
-from certs.sealing.key_file import create_key
+from certs.recovery.shares import SharingScheme, split
+from certs.sealing.key_file import create_key, load_key
 from proxy.admin.client import UnixAdminClient
 from proxy.commands.cli import app
 from proxy.supervisor.membership.shared import LEASE_SECONDS
@@ -27,7 +30,7 @@ from tests.etcd import Etcd
 from tests.integration.rotation import AcmeScene
 from tests.pebble import Pebble
 from tests.ports import lasting_port
-from tests.programs import Program, plexigate
+from tests.programs import PLEXIGATE, Program, plexigate
 from tests.waiting import until_found
 
 INTERNAL = '[issuer.ca]\ntype = "internal"\n'
@@ -196,7 +199,7 @@ def certified_fleet(directory: Path, challenge: str | None = "http-01") -> Itera
         nodes = []
         for name, (port, http_port) in ports.items():
             (directory / name).mkdir()
-            create_key(directory / name / "sealing.key")
+            create_key(directory / name / "sealing.key", has_shares=True)
             client = authority.issue(name)
             path = directory / f"{name}.toml"
             path.write_text(
@@ -221,6 +224,28 @@ def certified_fleet(directory: Path, challenge: str | None = "http-01") -> Itera
         until_found(lambda: one.status["requests"])
         one.command("approve", "edge-2")
         yield fleet
+
+
+@contextmanager
+def recovered(fleet: CertifiedFleet, directory: Path) -> Iterator[FleetNode]:
+    """Lose all nodes with their disks, and run one on another machine, which joins by the shares of the first one's sealing key."""
+    one, two = fleet.nodes
+    key = load_key(one.socket.with_name("sealing.key"))
+    shares = split(bytearray(key.secret), SharingScheme(2, 3))
+    for node in (one, two):
+        node.kill()
+        shutil.rmtree(node.socket.parent)
+    other = replace(one, name="edge-3", configuration=directory / "edge-3.toml", stack=ExitStack())
+    other.socket.parent.mkdir()
+    settings = one.configuration.read_text().replace("edge-1/", "edge-3/").replace('name = "edge-1"', 'name = "edge-3"')
+    other.configuration.write_text(settings)
+    place = ["--config", other.configuration, "--key-file", other.socket.with_name("sealing.key")]
+    typed = "".join(f"{' '.join(share.words)}\n" for share in shares[1:])
+    subprocess.run([PLEXIGATE, "hsm", "recover", *place], input=typed, check=True, capture_output=True, text=True)
+    with other.stack:
+        other.start()
+        assert other.command("recover")["by"] == "edge-1"
+        yield other
 
 
 def _root(directory: Path, node: FleetNode) -> str:
