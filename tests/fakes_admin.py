@@ -266,6 +266,11 @@ class FakePayload:
         self._tell("identity")
         return {"ecdsa-p256-sha256": "AA", "ml-dsa-65": "BB"}
 
+    async def replace_identity(self) -> dict[str, str]:
+        """Something else to pin."""
+        self._tell("replace identity")
+        return {"ecdsa-p256-sha256": "CC", "ml-dsa-65": "DD"}
+
 
 @dataclass
 class FakeAlerts:
@@ -436,7 +441,7 @@ class FakeFleet:
     async def expel(self, node: str) -> Any:
         """Remember it."""
         self._tell("expel", node)
-        return {"node": node, "epoch": 2}
+        return {"node": node, "epoch": 2, "required": ["the node knows something: replace it"]}
 
     async def accept_restore(self) -> Any:
         """Answer what was prepared."""

@@ -60,6 +60,8 @@ class ExpelDocument(TypedDict):
     node: str
     epoch: int
     """Number of the key that the fleet has instead."""
+    required: list[str]
+    """What clients trust and the node knows, so that an operator has to replace it: sentences."""
 
 
 class InvitationDocument(TypedDict):

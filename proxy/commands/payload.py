@@ -130,11 +130,15 @@ def identity(
     socket: SocketOption = None,
     output: _Output = None,
     force: _Force = False,
+    replaces: Annotated[
+        bool, typer.Option("--replace", help="Sign by new keys: clients make no session before they pin these.")
+    ] = False,
 ) -> None:
     """Write the public keys that clients of sessions pin. They are not secret;
     deliver them unaltered.
     """
-    keys = asked(config, socket, lambda admin: admin.get("/payload-identity"))
+    path = "/payload-identity"
+    keys = asked(config, socket, lambda admin: admin.post(path, {}) if replaces else admin.get(path))
     _written(json.dumps(keys, indent=2) + "\n", output, replaces=force)
 
 

@@ -239,7 +239,7 @@ def recovered(fleet: CertifiedFleet, directory: Path) -> Iterator[FleetNode]:
     other.socket.parent.mkdir()
     settings = one.configuration.read_text().replace("edge-1/", "edge-3/").replace('name = "edge-1"', 'name = "edge-3"')
     other.configuration.write_text(settings)
-    place = ["--config", other.configuration, "--key-file", other.socket.with_name("sealing.key")]
+    place = ["--config", str(other.configuration), "--key-file", str(other.socket.with_name("sealing.key"))]
     typed = "".join(f"{' '.join(share.words)}\n" for share in shares[1:])
     subprocess.run([PLEXIGATE, "hsm", "recover", *place], input=typed, check=True, capture_output=True, text=True)
     with other.stack:

@@ -17,6 +17,7 @@ POST /certificates/NAME/rotate            a new certificate; tells each step
 POST /certificates/NAME/rollback          the previous one; 409 if it cannot be
 GET  /payload                             the rings, without secrets
 GET  /payload-identity                    what clients of sessions pin
+POST /payload-identity                    another one, which clients have to pin
 GET  /payload-test                        whether each key encrypts and decrypts, without secrets
 POST /payload/RING/rotate                 a new key
 POST /payload/RING/VERSION/retire         no more messages under it
@@ -83,6 +84,7 @@ class Commands:
         router.add_post("/certificates/{name}/rollback", self._roll_back)
         _get(router, "/payload", lambda _: control.payload.listed())
         _get(router, "/payload-identity", lambda _: control.payload.identity())
+        _post(router, "/payload-identity", lambda _: control.payload.replace_identity())
         _get(router, "/payload-test", lambda _: control.payload.tested())
         _get(router, "/payload/{name}/export", lambda request: control.payload.exported(_name(request)))
         _post(router, "/payload/{name}/rotate", lambda request: control.payload.rotate(_name(request)))

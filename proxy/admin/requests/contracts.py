@@ -164,6 +164,9 @@ class PayloadControl(Protocol):
     async def identity(self) -> dict[str, str]:
         """The public keys that sign the keys of sessions."""
 
+    async def replace_identity(self) -> dict[str, str]:
+        """Sign the keys of sessions by new keys from now on, and return these."""
+
     async def tested(self) -> RingTrialsDocument: ...
 
 

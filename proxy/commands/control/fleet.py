@@ -203,9 +203,12 @@ def expel(
     made: ExpelDocument = asked(config, socket, lambda client: client.post("/fleet/expel", {"node": node}))
     answer(
         made,
-        lambda: (
-            f"{made['node']} is no member any more: the fleet is in epoch {made['epoch']}. It can still write into etcd: "
-            "now delete its user in etcd, or withdraw its client certificate."
+        lambda: "\n".join(
+            [
+                f"{made['node']} is no member any more: the fleet is in epoch {made['epoch']}. It can still write into "
+                "etcd: now delete its user in etcd, or withdraw its client certificate.",
+                *(f"Operator action required: {one}." for one in made["required"]),
+            ]
         ),
         as_json=as_json,
     )

@@ -1,7 +1,7 @@
 """Answers the admin server's questions about the fleet, and lets nodes into it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final, TypeVar, cast
@@ -26,12 +26,14 @@ from proxy.supervisor.membership.epochs import recoverable
 from proxy.supervisor.membership.joining import NotJoined
 from proxy.supervisor.membership.kinds.fleet_reload import OfferedAlready
 from proxy.supervisor.membership.kinds.orders import Orders
+from proxy.supervisor.membership.kinds.rows import AuthorityRow
 from proxy.supervisor.membership.member import Member
-from proxy.supervisor.membership.places import REQUESTS, leader_of, nodes_of
+from proxy.supervisor.membership.places import AUTHORITIES, REQUESTS, SESSION_IDENTITY, leader_of, nodes_of
 from proxy.supervisor.membership.refusals import ClockDiffers, StoreRestored
 from proxy.supervisor.membership.shared import Conflict, SharedAway
 from proxy.supervisor.membership.shared_kind import NOT_WRITTEN
 from proxy.supervisor.membership.shared_parts import SharedParts
+from proxy.supervisor.membership.state import Taken
 from proxy.supervisor.membership.values import ValueUnusable
 
 _LEAD_SECONDS: Final = 10.0
@@ -219,13 +221,14 @@ class SupervisorFleet:
         member = self._joinable()
         epoch = await _translated(Admissions(member).expel(node))
         known = ", ".join(sorted({name.partition("/")[0] for name in member.state.values}))
+        required = [*_required(member.state.values)]
         self._told(
             Action.ROTATE,
             "fleet key",
             Outcome.DONE,
             f"epoch {epoch}, without the node {node}, which knew the secrets of epoch {epoch - 1}: {known}",
         )
-        return {"node": node, "epoch": epoch}
+        return {"node": node, "epoch": epoch, "required": required}
 
     async def accept_restore(self) -> FleetDocument:
         member = self._joinable()
@@ -239,6 +242,27 @@ class SupervisorFleet:
         if not self._member.has_begun:
             raise CommandRefused(409, f"this node cannot read its own state: {self._member.fault or 'it is starting'}")
         return self._member
+
+
+def _required(values: Mapping[str, Taken]) -> Iterator[str]:
+    """What no epoch replaces, because clients trust it."""
+    for name, taken in values.items():
+        if taken.content is None:
+            continue
+        if name == SESSION_IDENTITY:
+            yield (
+                "the node knows the identity of payload sessions: run plexigate payload identity --replace --output FILE, "
+                "and let clients pin FILE"
+            )
+        elif (
+            name.startswith(AUTHORITIES) and (has_known := AuthorityRow.read(taken.content).has_known_root) is not False
+        ):
+            unless = "" if has_known else ", unless it was moved away before the node joined"
+            yield (
+                f"the node knows the root key of the internal CA {name.removeprefix(AUTHORITIES)}{unless}: add another "
+                '[issuer.NAME] of type "internal" on all nodes, run plexigate reload --fleet and plexigate certs trust '
+                "NAME --out FILE, let clients trust FILE, then name that issuer in the credentials and reload again"
+            )
 
 
 def _row(facts: MemberFacts) -> FleetNodeRow:

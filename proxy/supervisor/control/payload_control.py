@@ -16,6 +16,7 @@ from proxy.observe.events.payload import PayloadRingExported
 from proxy.payload.key_trials import RingKeyTrial, trials
 from proxy.payload.keys.keyring import NoSuchKey, PayloadKeyState, RingNotChanged
 from proxy.payload.keys.payload_keys import suite_of
+from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
 from proxy.supervisor.secrets.payload_store import PayloadStoreUnusable
@@ -80,14 +81,22 @@ class SupervisorPayload:
         }
 
     async def identity(self) -> dict[str, str]:
-        edition = self._served.edition
-        if not any(suite_of(ring) for ring in edition.payload.rings):
-            raise CommandRefused(404, "this configuration has no [payload.sessions]")
+        edition = self._with_sessions()
 
         def read() -> dict[str, str]:
             return self._rotation.store(edition).identity().pinned.as_json()
 
         return await _translated(lambda: in_thread(self._loop, read))
+
+    async def replace_identity(self) -> dict[str, str]:
+        self._with_sessions()
+        return (await _translated(self._rotation.replace_identity)).pinned.as_json()
+
+    def _with_sessions(self) -> Edition:
+        edition = self._served.edition
+        if not any(suite_of(ring) for ring in edition.payload.rings):
+            raise CommandRefused(404, "this configuration has no [payload.sessions]")
+        return edition
 
     async def tested(self) -> RingTrialsDocument:
         """Whether each key of each ring encrypts and decrypts; shows no secret, counts no use."""

@@ -17,7 +17,7 @@ from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.payload import PayloadKeyRetired, PayloadKeyRevoked, PayloadKeyRotated, PayloadRotationFailed
 from proxy.payload.key_document import Identity
-from proxy.payload.keys.keyring import Keyring, PayloadKeyState, RingPolicy
+from proxy.payload.keys.keyring import Keyring, PayloadKeyState, RingNotChanged, RingPolicy
 from proxy.payload.keys.payload_keys import PayloadKeys, policies, suite_of
 from proxy.payload.keys.suite_table import new_secret
 from proxy.processes.messages.questions import TakeRingUses
@@ -59,6 +59,9 @@ class SharedRings(Protocol):
 
     async def end(self, name: str, version: int, *, is_revoked: bool) -> None:
         """End a key on all nodes. Raises `NoSuchKey`."""
+
+    async def replace_identity(self, identity: Identity) -> None:
+        """Sign sessions by it on all nodes. Raises `RingNotChanged`."""
 
 
 class PayloadRotation:
@@ -174,6 +177,19 @@ class PayloadRotation:
                     await self._rotate(name)
                 await self._change(name, lambda ring, now: ring.revoked(version, now))
         self._told(Action.DESTROY, "revoked", PayloadKeyRevoked(name, version))
+
+    async def replace_identity(self) -> Identity:
+        """Sign sessions by a new identity, which clients have to pin.
+
+        Raises `RingNotChanged`.
+        """
+        identity = Identity.generate()
+        if self.shared is not None:
+            await self.shared.replace_identity(identity)
+        elif not await self.follow({}, identity):
+            raise RingNotChanged("the new identity is not in use: the log says why")
+        self._safe.trail.operation(Action.ROTATE, "identity of payload sessions", Outcome.DONE, "")
+        return identity
 
     async def _change(self, name: str, change: Callable[[Keyring, float], Keyring]) -> None:
         now = self._now()

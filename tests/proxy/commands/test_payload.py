@@ -57,6 +57,10 @@ def test_export_goes_to_a_file_that_nobody_else_reads(running: Running, tmp_path
 
 def test_identity_is_written_as_json(running: Running) -> None:
     assert json.loads(running.run("payload", "identity").output) == {"ecdsa-p256-sha256": "AA", "ml-dsa-65": "BB"}
+    assert running.control.payload.told == [("identity",)]
+    replaced = json.loads(running.run("payload", "identity", "--replace").output)
+    assert replaced == {"ecdsa-p256-sha256": "CC", "ml-dsa-65": "DD"}
+    assert running.control.payload.told == [("identity",), ("replace identity",)]
 
 
 def test_refusal_is_a_sentence_and_a_status(running: Running) -> None:

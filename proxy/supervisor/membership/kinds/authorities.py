@@ -23,6 +23,7 @@ from proxy.observe.events.event import Tell
 from proxy.supervisor.membership.kinds.access import FleetAccess
 from proxy.supervisor.membership.kinds.entries import Entries
 from proxy.supervisor.membership.kinds.rows import AuthorityRow, RevocationRow
+from proxy.supervisor.membership.places import AUTHORITIES
 from proxy.supervisor.membership.shared_kind import SharedKind
 
 
@@ -31,7 +32,7 @@ class FleetAuthorities:
         """`heard` is called after each change in the store."""
         self._access = access
         self._tell = tell
-        self._entries = Entries("authorities/", AuthorityRow.read, heard, is_kept=True)
+        self._entries = Entries(AUTHORITIES, AuthorityRow.read, heard, is_kept=True)
         self._revocations = Entries("revocations/", RevocationRow.read, heard)
         self._synced: dict[str, AuthorityRow] = {}
         """The internal CAs as this node has them on disk."""

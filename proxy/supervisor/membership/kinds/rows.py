@@ -6,13 +6,16 @@ another one in their place.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from cryptography import x509
 
 from certs.rotation.due import RenewalReason
 from certs.rotation.sharing import SharedEdition, SharedKey
 from proxy.rotation.fellows import Answer, Wish
+
+_PEM: Final = "-----BEGIN"
+"""Of a key in a file. Of one in a token there is its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ class AuthorityRow:
     copy: Mapping[str, Any] = field(repr=False)
     epoch: int
     distrusted_until: int = 0
+
+    @property
+    def has_known_root(self) -> bool | None:
+        """Whether all nodes know the key of the root. None if it was moved away, perhaps since."""
+        keys = [one["key"] for one in self.copy["root"]["versions"]]
+        return None if None in keys else any(one.startswith(_PEM) for one in keys)
 
     def as_json(self) -> dict[str, object]:
         return {"copy": self.copy, "epoch": self.epoch, "distrusted_until": self.distrusted_until}

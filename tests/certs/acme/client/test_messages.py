@@ -13,6 +13,7 @@ from certs.acme.client.messages import (
     NewOrder,
     directory_of,
     identifier_of,
+    listed,
     payload,
     read,
 )
@@ -73,3 +74,13 @@ def test_authorization_may_have_expired() -> None:
 def test_what_cannot_be_read_is_told_by_what_it_should_be(document: dict[str, object]) -> None:
     with pytest.raises(AcmeDocumentUnreadable, match="not a valid authorization"):
         read(messages.Authorization, document, "authorization")
+
+
+def test_a_list_of_orders_is_an_object_or_as_step_ca_sends_it() -> None:
+    assert listed(b'{"orders": ["https://ca.test/1"]}') == listed(b'["https://ca.test/1"]') == ["https://ca.test/1"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"7", b'{"orders": {}}', b"[7]", b"[" * 100_000])
+def test_what_is_no_list_of_orders_is_refused(body: bytes) -> None:
+    with pytest.raises(AcmeDocumentUnreadable, match="not a valid list of orders"):
+        listed(body)

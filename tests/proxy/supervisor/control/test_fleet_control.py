@@ -23,11 +23,14 @@ from proxy.api.fleet import (
 from proxy.observe.scrape import FleetFacts, FleetFault
 from proxy.supervisor.control.fleet_control import SupervisorFleet
 from proxy.supervisor.membership.epochs import recoverable
+from proxy.supervisor.membership.kinds.entries import Entries
 from proxy.supervisor.membership.kinds.fleet_reload import FleetReload
 from proxy.supervisor.membership.kinds.lead import Lead
 from proxy.supervisor.membership.kinds.node_facts import NodeFacts
 from proxy.supervisor.membership.kinds.nodes import Nodes
 from proxy.supervisor.membership.kinds.orders import Ordered, Orders
+from proxy.supervisor.membership.kinds.rows import AuthorityRow
+from proxy.supervisor.membership.places import AUTHORITIES, SESSION_IDENTITY
 from proxy.supervisor.membership.shared_parts import SharedParts
 from tests.parts import differences
 from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, World, joined
@@ -54,7 +57,9 @@ class Asked:
         nodes = Nodes(lambda _: self.facts, lambda _: None, lambda: world.now)
         lead = Lead()
         reload = FleetReload(self.path, self._reload, nodes, 10.0)
-        self.node = world.node(name, kinds=[nodes, lead, reload])
+        authorities = Entries(AUTHORITIES, AuthorityRow.read, is_kept=True)
+        payload = Entries("payload/", str, is_kept=True)
+        self.node = world.node(name, kinds=[nodes, lead, reload, authorities, payload])
         self.parts = SharedParts(self.node.tickets, nodes, lead, reload)
         self.control = SupervisorFleet(
             self.node.member,
@@ -253,12 +258,35 @@ async def test_an_order_of_a_node_that_runs_no_fleet_is_refused(world: World) ->
         await Asked(world, "one").control.order("orders/drain/chat/http://x", None)
 
 
+def authority(*keys: str | None) -> object:
+    """An internal CA whose root has these keys."""
+    return AuthorityRow({"root": {"versions": [{"key": key} for key in keys]}}, 1).as_json()
+
+
+async def test_what_clients_trust_and_an_expelled_node_knows_is_for_an_operator(world: World) -> None:
+    async with pair(world) as (mine, _):
+        contents = {
+            "authorities/away": authority(None),
+            "authorities/files": authority("-----BEGIN PRIVATE KEY-----"),
+            "authorities/gone": None,
+            "authorities/token": authority("pkcs11:token=plexi"),
+            SESSION_IDENTITY: "keys",
+            "payload/rings/chat": "keys",
+        }
+        await mine.node.member.write(contents)
+        await until_seen(lambda: len(mine.node.member.state.values) >= len(contents))
+        identity, away, files = sorted((await mine.control.expel("two"))["required"])
+    assert away.startswith("the node knows the root key of the internal CA away, unless it was moved away before the")
+    assert files.startswith("the node knows the root key of the internal CA files: add another [issuer.NAME]")
+    assert "plexigate payload identity --replace --output FILE" in identity
+
+
 async def test_a_node_is_expelled_and_the_audit_log_has_what_it_knew(world: World) -> None:
     async with pair(world) as (mine, theirs):
         mine.log.clear()
         document = await mine.control.expel("two")
         assert list(differences(document, ExpelDocument)) == []
-        assert document == {"node": "two", "epoch": 2}
+        assert document == {"node": "two", "epoch": 2, "required": []}
         await until_seen(lambda: theirs.node.member.fault)
         assert "was expelled from its fleet by one" in str((await theirs.control.listed())["fault"])
         with pytest.raises(CommandRefused, match="two is no member"):

@@ -75,9 +75,13 @@ async def test_identity_is_that_of_the_document(case: Case) -> None:
     pinned = PinnedIdentity.from_json(await case.control.identity())
     keys = case.parent.edition.payload
     assert pinned.verified(keys.document, NOW.timestamp())
+    replaced = await case.control.replace_identity()
+    assert replaced == await case.control.identity() != pinned.as_json()
     case.parent.edition = case.parent.edition.with_payload(9, PayloadKeys())
     with pytest.raises(CommandRefused, match=r"no \[payload.sessions\]"):
         await case.control.identity()
+    with pytest.raises(CommandRefused, match=r"no \[payload.sessions\]"):
+        await case.control.replace_identity()
 
 
 async def test_refusals_have_a_status(case: Case) -> None:

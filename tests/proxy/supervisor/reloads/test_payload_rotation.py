@@ -9,7 +9,8 @@ import pytest
 from certs.audit.entries import Action, Outcome
 from config.tables.payload import PayloadConfig
 from config.values.problems import ConfigError
-from proxy.payload.keys.keyring import Keyring, NoSuchKey, PayloadKeyState
+from proxy.payload.key_document import DocumentRefused, Identity
+from proxy.payload.keys.keyring import Keyring, NoSuchKey, PayloadKeyState, RingNotChanged
 from proxy.payload.keys.payload_keys import TICKETS, PayloadKeys, kem_ring
 from proxy.supervisor.membership.kinds.keys.ring_plan import PlannedRingKey, RingPlan
 from proxy.supervisor.reloads import payload_rotation
@@ -183,6 +184,10 @@ class Fleet:
         """Order it."""
         self.orders.append(("end", name, version, is_revoked))
 
+    async def replace_identity(self, identity: Identity) -> None:
+        """Order it."""
+        self.orders.append(("identity", identity))
+
 
 async def test_rings_of_a_fleet_are_changed_by_the_fleet_alone(case: Case) -> None:
     case.rotation.shared = fleet = Fleet()
@@ -195,6 +200,25 @@ async def test_rings_of_a_fleet_are_changed_by_the_fleet_alone(case: Case) -> No
     assert case.states() == [(1, "active")], "it is due, and the fleet rotates it"
     assert case.ring(TICKETS).active.version == 2
     assert [one[0] for one in case.audited][:3] == [Action.ROTATE, Action.RETIRE, Action.DESTROY]
+    own = await case.rotation.identity()
+    identity = await case.rotation.replace_identity()
+    assert fleet.orders[-1] == ("identity", identity)
+    assert await case.rotation.identity() == own, "until the fleet has it"
+    assert case.audited[-1][:2] == (Action.ROTATE, "identity of payload sessions")
+
+
+async def test_another_identity_signs_the_keys_of_sessions_and_old_pins_are_of_no_use(case: Case) -> None:
+    before = await case.rotation.identity()
+    assert before is not None
+    identity = await case.rotation.replace_identity()
+    assert await case.rotation.identity() == identity != before
+    document = case.parent.edition.payload.document
+    assert identity.pinned.verified(document, case.now)
+    with pytest.raises(DocumentRefused):
+        before.pinned.verified(document, case.now)
+    case.parent.good_for = 0
+    with pytest.raises(RingNotChanged, match="the log says why"):
+        await case.rotation.replace_identity()
 
 
 async def test_keys_of_a_fleet_decrypt_in_all_workers_before_one_encrypts_and_are_on_disk(case: Case) -> None:

@@ -15,12 +15,12 @@ from proxy.payload.key_document import Identity
 from proxy.payload.keys.keyring import Keyring, NoSuchKey, RingNotChanged, RingPolicy
 from proxy.payload.keys.suite_table import new_secret
 from proxy.supervisor.membership.kinds.keys.ring_plan import NOTICE_SECONDS, RingPlan
+from proxy.supervisor.membership.places import SESSION_IDENTITY
 from proxy.supervisor.membership.shared import Conflict
 from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, FleetNode
 
 PREFIX: Final = "payload/"
 _RINGS: Final = "payload/rings/"
-_IDENTITY: Final = "payload/identity"
 _LONGEST_SECONDS: Final = 60.0
 """The time until a clock that was set is noticed."""
 _DAY: Final = 86_400.0
@@ -65,11 +65,11 @@ class Rings:
         self._node: FleetNode | None = None
 
     def parse(self, name: str, content: Any) -> RingPlan | Identity:
-        return Identity.from_json(content) if name == _IDENTITY else RingPlan.from_json(content)
+        return Identity.from_json(content) if name == SESSION_IDENTITY else RingPlan.from_json(content)
 
     def take(self, changed: Mapping[str, Any]) -> None:
         for name, found in changed.items():
-            if name == _IDENTITY:
+            if name == SESSION_IDENTITY:
                 self._identity = found
             elif found is not None:
                 ring = name.removeprefix(_RINGS)
@@ -81,7 +81,7 @@ class Rings:
     def due(self, now: float, epoch: int) -> Mapping[str, object | None]:
         writes: dict[str, object | None] = {}
         if self._identity is None and self._own_identity is not None:
-            writes[_IDENTITY] = self._own_identity.as_json()
+            writes[SESSION_IDENTITY] = self._own_identity.as_json()
         rings = self._served.rings
         for name, policy in self._served.policies.items():
             plan = self.plans.get(name)
@@ -172,7 +172,7 @@ class Rings:
         Raises `RingNotChanged`.
         """
         plan = self._extended(name)
-        await self._write(name, plan.rotated(self._clock()))
+        await self._write(_RINGS + name, plan.rotated(self._clock()).as_json())
         return plan.keys[-1].version
 
     async def end(self, name: str, version: int, *, is_revoked: bool) -> None:
@@ -189,7 +189,11 @@ class Rings:
             if not is_revoked:
                 raise NoSuchKey(name, version, "is the active one: rotate first")
             plan = self._extended(name).at_once(now)
-        await self._write(name, plan.without(version, now, is_revoked=is_revoked))
+        await self._write(_RINGS + name, plan.without(version, now, is_revoked=is_revoked).as_json())
+
+    async def replace_identity(self, identity: Identity) -> None:
+        """Sign sessions by it on all nodes. Raises `RingNotChanged`."""
+        await self._write(SESSION_IDENTITY, identity.as_json())
 
     def _extended(self, name: str) -> RingPlan:
         plan = self.plans[name]
@@ -201,12 +205,13 @@ class Rings:
             raise RingNotChanged(f"a key for {name} is being made: try again in a moment")
         return plan.extended(now, self._served.policies[name], secret)
 
-    async def _write(self, name: str, plan: RingPlan) -> None:
+    async def _write(self, name: str, content: object) -> None:
         if self._node is None:
             raise RingNotChanged("the node is starting")
         try:
-            await self._node.write({_RINGS + name: plan.as_json()})
+            await self._node.write({name: content})
         except Conflict:
-            raise RingNotChanged(f"another node has changed the ring {name} meanwhile: look again") from None
+            what = "the identity" if name == SESSION_IDENTITY else f"the ring {name.removeprefix(_RINGS)}"
+            raise RingNotChanged(f"another node has changed {what} meanwhile: look again") from None
         except NOT_WRITTEN as error:
             raise RingNotChanged(str(error)) from None

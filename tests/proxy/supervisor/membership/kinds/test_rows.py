@@ -68,3 +68,17 @@ def test_wishes_and_answers_are_read_as_they_were_written() -> None:
 def test_what_no_node_writes_is_refused(read: Callable[[Any], Any], row: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         read(row)
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_known"),
+    [
+        (["-----BEGIN PRIVATE KEY-----"], True),
+        (["pkcs11:token=plexi", "-----BEGIN PRIVATE KEY-----"], True),
+        (["pkcs11:token=plexi"], False),
+        ([None], None),
+    ],
+)
+def test_it_is_known_who_knows_the_key_of_a_root(keys: list[str | None], is_known: bool | None) -> None:  # noqa: FBT001
+    copy = {"root": {"versions": [{"key": one} for one in keys]}}
+    assert AuthorityRow(copy, 1).has_known_root is is_known

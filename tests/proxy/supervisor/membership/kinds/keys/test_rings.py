@@ -134,6 +134,9 @@ async def test_a_command_on_any_node_brings_the_next_key_forward(world: World) -
         await until_seen(lambda: all(party.ring.find(version).state.value == "revoked" for party in (one, two)))
         await until_seen(lambda: one.ring.active == two.ring.active)
         assert one.ring.active.version > version
+        identity = Identity.generate()
+        await two.rings.replace_identity(identity)
+        await until_seen(lambda: one.served.own == two.served.own == identity)
 
 
 async def test_what_is_ordered_where_it_cannot_be_done_is_refused(world: World) -> None:
