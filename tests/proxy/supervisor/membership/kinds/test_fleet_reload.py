@@ -160,6 +160,12 @@ async def test_a_node_that_fails_to_commit_is_named(world: World) -> None:
         assert (made.faults["one"], made.faults["three"]) == (None, None)
         await until_seen(lambda: one.nodes.facts["one"].configuration == made.digest)
         assert one.nodes.facts["two"].configuration == fleet_digest(OLD.encode())
+        two.kind._reload = before
+        two.problems = []
+        again = await one.kind.offer(one.node.member)
+        assert again.has_committed
+        assert not any(again.faults.values()), "an operator has mended it"
+        await until_seen(lambda: one.nodes.facts["two"].configuration == made.digest)
 
 
 async def test_what_all_have_committed_is_told_also_if_the_store_fails_then(
