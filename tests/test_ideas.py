@@ -64,6 +64,7 @@ BORDERS: Final = {
     "proxy.observe.lag": "it has a timer of its own, and is tested without a worker",
     "proxy.payload.key_trials": "it encrypts and decrypts messages, which the room of the parent that asks it does not know",
     "proxy.supervisor.alerts.memory": "it reads and writes a file",
+    "proxy.supervisor.membership.kinds.lead": "each kind of what nodes share has a file of its own",
     "proxy.supervisor.reloads.watching": "the watcher in `config` knows no tasks of a loop, and no edition",
     "proxy.supervisor.upgrade.former": "it owns descriptors of processes",
     "proxy.supervisor.workers.columns": "it owns the memory that all workers share",

@@ -18,6 +18,7 @@ from certs.storage.disk import Disk
 from certs.storage.intent import Intent
 from certs.storage.ledger import Ledger
 from certs.storage.shelf import Shelf, StoredVersion
+from config.loading.watching import Signature
 from config.tables.rotation import KeySpec, parse_key_spec
 
 _NAMES: Final = ("ledger.json", REVOKED, LIST)
@@ -48,17 +49,10 @@ class AuthorityCopy(TypedDict):
     lists: str
 
 
-def stamp(authority: InternalAuthority) -> tuple[int, ...]:
+def stamp(authority: InternalAuthority) -> Signature:
     """Changes with what `copied` answers. Blocks."""
     places = (authority.root_shelf.directory, authority.intermediate_shelf.directory, authority.directory)
-    return tuple(_changed(path) for path in (*places, *(place / name for place in places for name in _NAMES)))
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+    return Signature.of([*places, *(place / name for place in places for name in _NAMES)])
 
 
 def copied(authority: InternalAuthority, homes: Homes) -> AuthorityCopy | None:

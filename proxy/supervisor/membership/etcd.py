@@ -307,24 +307,20 @@ class _Refused(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
 class EtcdLeadership:
     """A `Leadership`."""
 
-    def __init__(self, store: EtcdStore, lease: str, token: int) -> None:
-        self._store = store
-        self._lease = lease
-        self._token = token
-
-    @property
-    def token(self) -> int:
-        return self._token
+    store: EtcdStore
+    lease: str
+    token: int
 
     async def keep(self) -> bool:
-        return await self._store.keep_lease(self._lease)
+        return await self.store.keep_lease(self.lease)
 
     async def give_up(self) -> None:
         with suppress(SharedAway):  # then it ends by itself
-            await self._store.end_lease(self._lease)
+            await self.store.end_lease(self.lease)
 
 
 def _tuned_socket(address: aiohttp.AddrInfoType) -> socket.socket:

@@ -36,7 +36,7 @@ class FleetAuthorities:
         self._revocations = Entries("revocations/", RevocationRow.read, heard)
         self._synced: dict[str, AuthorityRow] = {}
         """The internal CAs as this node has them on disk."""
-        self._stamps: dict[str, tuple[int, ...]] = {}
+        self._stamps: dict[str, object] = {}
         self._faults: dict[str, str] = {}
         """Why an internal CA could not be exchanged."""
 

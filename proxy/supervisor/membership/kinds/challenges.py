@@ -9,7 +9,7 @@ disappears by itself.
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from certs.acme.challenges.proofs import PresentingFailed, Proof
 from config.tables.issuers import AcmeChallenge
@@ -32,7 +32,7 @@ Show = Callable[[Sequence[TlsChallenge], Mapping[str, str]], Awaitable[None]]
 """Has all workers show exactly these challenges of tls-alpn-01, and tokens of http-01."""
 
 
-class FleetChallenges:
+class FleetChallenges(Entries[ChallengeRow]):
     """A `certs.acme.challenges.proofs.Solver` of tls-alpn-01 and http-01."""
 
     def __init__(
@@ -43,27 +43,26 @@ class FleetChallenges:
         seconds: float = _DOWN_SECONDS,
     ) -> None:
         """`alive` are nodes of the fleet; one of them is waited for at most `seconds`."""
+        super().__init__("challenges/", ChallengeRow.read)
         self._loop = loop
         self._show = show
         self._alive = alive
         self._seconds = seconds
         self._node: FleetNode | None = None
-        self._changed = asyncio.Event()
-        self._challenges = _Challenges("challenges/", ChallengeRow.read, lambda: self._changed.set())
-        self._challenges.work = self._follow
         self._shown = Entries("shown/", lambda names: frozenset(map(str, names)))
         """By node, the challenges that it shows."""
 
     @property
     def kinds(self) -> Sequence[SharedKind]:
-        return self._challenges, self._shown
+        return self, self._shown
 
-    async def _follow(self, node: FleetNode) -> None:
+    async def run(self, node: FleetNode) -> None:
         self._node = node
+        followed: Mapping[str, ChallengeRow] | None = {}
         while True:
-            await self._changed.wait()
-            self._changed.clear()
-            rows = list(self._challenges.values.values())
+            await self.until(lambda: self.values != followed)  # noqa: B023 - of this moment
+            followed = dict(self.values)
+            rows = list(followed.values())
             await self._show(
                 [TlsChallenge(one.token, bytes.fromhex(one.answer)) for one in rows if one.kind == _TLS],
                 {one.token: one.answer for one in rows if one.kind != _TLS},
@@ -74,7 +73,7 @@ class FleetChallenges:
                     await node.write({f"shown/{node.name}": shown}, lasts_seconds=_LASTS_SECONDS)
                 except NOT_WRITTEN:
                     await asyncio.sleep(_RETRY_SECONDS)
-                    self._changed.set()
+                    followed = None
 
     # -- what an order asks
 
@@ -88,10 +87,9 @@ class FleetChallenges:
         self._in_loop(self._write({f"challenges/{name}": None}), proof)
 
     async def _present(self, name: str, row: ChallengeRow) -> None:
-        there = self._challenges
         # that of a leader which has ended is the same one; else another order has to end
-        await there.until(lambda: there.values.get(name) in (None, row))
-        if name not in there.values:
+        await self.until(lambda: self.values.get(name) in (None, row))
+        if name not in self.values:
             await self._write({f"challenges/{name}": row.as_json()})
         digest = _digest(row)
 
@@ -124,13 +122,6 @@ class FleetChallenges:
         except TimeoutError:
             reason = f"no node has confirmed it within {_SHOWN_WITHIN_SECONDS:g} s, or another order for {proof.name} goes on"
             raise PresentingFailed(reason) from None
-
-
-class _Challenges(Entries[ChallengeRow]):
-    work: Callable[[FleetNode], Coroutine[Any, Any, None]]
-
-    async def run(self, node: FleetNode) -> None:
-        await self.work(node)
 
 
 _TLS: Final = AcmeChallenge.TLS_ALPN_01.value

@@ -42,6 +42,16 @@ class Entries(Generic[Content]):
         self._changed = asyncio.Event()
         self._heard()
 
+    @property
+    def only(self) -> Content | None:
+        """The value, if there is one: of a prefix that is a name."""
+        return self.values.get("")
+
+    async def next_after(self, seen: Content | None) -> Content | None:
+        """What `only` is, once it is no more the one that was `seen`."""
+        await self.until(lambda: self.only is not seen)
+        return self.only
+
     def due(self, now: float, epoch: int) -> Mapping[str, object | None]:  # noqa: ARG002
         return {}
 

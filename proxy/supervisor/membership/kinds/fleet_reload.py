@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from config.fleet_digest import fleet_digest
 from config.loading.reading import read_regular
 from config.values.problems import Problem
 from proxy.admin.requests.contracts import ReloadReport
 from proxy.net.in_thread import in_thread
+from proxy.supervisor.membership.kinds.entries import Entries
 from proxy.supervisor.membership.kinds.node_facts import ReloadAnswer, ReloadOffer, ReloadPhase
 from proxy.supervisor.membership.kinds.nodes import Nodes
 from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, FleetNode
@@ -60,43 +61,25 @@ class FleetReloaded:
     faults: Mapping[str, str | None]
 
 
-class FleetReload:
+class FleetReload(Entries[ReloadOffer]):
     """A `SharedKind`."""
-
-    prefix: Final = RELOAD
-    is_kept: Final = False
 
     def __init__(self, path: Path, reload: Reload, nodes: Nodes, seconds: float) -> None:
         """`path` is the configuration of this node. A phase takes at most `seconds`."""
+        super().__init__(RELOAD, ReloadOffer.parse)
         self._path = path
         self._reload = reload
         self._nodes = nodes
         self._seconds = seconds
-        self._offer: ReloadOffer | None = None
-        self._offered = asyncio.Event()
         self._answered = asyncio.Event()
         nodes.heard = self._answered.set
-
-    def parse(self, name: str, content: Any) -> ReloadOffer:
-        del name
-        return ReloadOffer.parse(content)
-
-    def take(self, changed: Mapping[str, Any]) -> None:
-        self._offer = changed[RELOAD]
-        self._offered.set()
-        self._answered.set()
-
-    def due(self, now: float, epoch: int) -> Mapping[str, object | None]:
-        del now, epoch
-        return {}
 
     # -- each node
 
     async def run(self, node: FleetNode) -> None:
+        offer: ReloadOffer | None = None
         while True:
-            await self._offered.wait()
-            self._offered.clear()
-            offer = self._offer
+            offer = await self.next_after(offer)
             if offer is None or not self._is_asked(node.name, offer):
                 continue
             answer = ReloadAnswer(offer.id, offer.phase, await self._fault(offer))
@@ -136,8 +119,8 @@ class FleetReload:
         Raises `OfferedAlready`, `OSError` and `ValueError` for a file that cannot be read, and as
         `FleetNode.write`.
         """
-        if self._offer is not None:
-            raise OfferedAlready(self._offer.node)
+        if self.only is not None:
+            raise OfferedAlready(self.only.node)
         offer = ReloadOffer(secrets.token_hex(8), node.name, await self._digest(), ReloadPhase.CHECK)
         asked = sorted(self._nodes.alive | {node.name})
         await node.write({RELOAD: offer.as_json()}, lasts_seconds=_OFFER_SECONDS)
@@ -157,9 +140,7 @@ class FleetReload:
         with suppress(TimeoutError, *NOT_WRITTEN):
             await node.write({RELOAD: None})
             async with asyncio.timeout(_HEARD_SECONDS):
-                while self._offer is not None:
-                    self._answered.clear()
-                    await self._answered.wait()
+                await self.until(lambda: self.only is None)
 
     async def _answers(self, asked: Sequence[str], offer: ReloadOffer) -> dict[str, str | None]:
         seconds = self._seconds

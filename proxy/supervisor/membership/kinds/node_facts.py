@@ -15,6 +15,14 @@ _VERSION: Final = r"[0-9A-Za-z.+-]{1,40}"
 
 
 @dataclass(frozen=True, slots=True)
+class SharedRow:
+    """A content whose JSON has what its fields have."""
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class LogEnd:
     """How the audit log of a node ends: its id, the number of its last line, and the hash of that.
 
@@ -52,7 +60,7 @@ class LogEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeFacts:
+class NodeFacts(SharedRow):
     """`version` of Plexigate, and the `schema` in which the node can write. `configuration` is the
     digest of what it serves by (`config.fleet_digest`). `audit` is None without an audit log. `at`
     is when it said so, in UNIX seconds.
@@ -76,9 +84,6 @@ class NodeFacts:
             float(content["at"]),
         )
 
-    def as_json(self) -> Mapping[str, object]:
-        return asdict(self)
-
 
 class ReloadPhase(StrEnum):
     """How far a reload of the fleet is."""
@@ -88,7 +93,7 @@ class ReloadPhase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReloadOffer:
+class ReloadOffer(SharedRow):
     """A reload of all nodes: by which `node`, to a configuration with this `digest`."""
 
     id: str
@@ -106,12 +111,9 @@ class ReloadOffer:
             ReloadPhase(content["phase"]),
         )
 
-    def as_json(self) -> Mapping[str, object]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class ReloadAnswer:
+class ReloadAnswer(SharedRow):
     """What a node says to a phase of an offer: None, or why it cannot."""
 
     offer: str
@@ -127,9 +129,6 @@ class ReloadAnswer:
             ReloadPhase(content["phase"]),
             None if fault is None else printable(str(fault)),
         )
-
-    def as_json(self) -> Mapping[str, object]:
-        return asdict(self)
 
 
 def _text(value: Any, allowed: str) -> str:

@@ -13,6 +13,7 @@ from cryptography import x509
 from certs.rotation.due import RenewalReason
 from certs.rotation.sharing import SharedEdition, SharedKey
 from proxy.rotation.fellows import Answer, Wish
+from proxy.supervisor.membership.kinds.node_facts import SharedRow
 
 _PEM: Final = "-----BEGIN"
 """Of a key in a file. Of one in a token there is its address."""
@@ -52,14 +53,11 @@ class BegunRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountRow:
+class AccountRow(SharedRow):
     """An ACME account as a document with its key, and the epoch in which that was made."""
 
     document: str = field(repr=False)
     epoch: int
-
-    def as_json(self) -> dict[str, object]:
-        return {"document": self.document, "epoch": self.epoch}
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "AccountRow":
@@ -67,7 +65,7 @@ class AccountRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorityRow:
+class AuthorityRow(SharedRow):
     """An `AuthorityCopy`. Nodes that were expelled knew the keys of intermediates up to
     `distrusted_until`; the `epoch` is that of the last look.
     """
@@ -82,9 +80,6 @@ class AuthorityRow:
         keys = [one["key"] for one in self.copy["root"]["versions"]]
         return None if None in keys else any(one.startswith(_PEM) for one in keys)
 
-    def as_json(self) -> dict[str, object]:
-        return {"copy": self.copy, "epoch": self.epoch, "distrusted_until": self.distrusted_until}
-
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "AuthorityRow":
         copy = row["copy"]
@@ -94,7 +89,7 @@ class AuthorityRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RevocationRow:
+class RevocationRow(SharedRow):
     """A certificate, in PEM, that an internal CA is to revoke."""
 
     issuer: str
@@ -104,9 +99,6 @@ class RevocationRow:
     def leaf(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.pem.encode())
 
-    def as_json(self) -> dict[str, object]:
-        return {"issuer": self.issuer, "pem": self.pem}
-
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "RevocationRow":
         found = cls(str(row["issuer"]), str(row["pem"]))
@@ -115,7 +107,7 @@ class RevocationRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ChallengeRow:
+class ChallengeRow(SharedRow):
     """What all nodes show to a CA: for http-01 a `token` and its answer, for tls-alpn-01 a DNS name
     or IP address, and a digest in hexadecimal.
     """
@@ -123,9 +115,6 @@ class ChallengeRow:
     kind: str
     token: str
     answer: str
-
-    def as_json(self) -> dict[str, object]:
-        return {"kind": self.kind, "token": self.token, "answer": self.answer}
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> "ChallengeRow":

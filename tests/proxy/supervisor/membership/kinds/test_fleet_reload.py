@@ -193,10 +193,10 @@ async def test_there_is_one_offer_at_a_time_and_who_has_not_checked_does_not_com
         digest = fleet_digest(NEW.encode())
         offer = ReloadOffer("d" * 16, "two", digest, ReloadPhase.COMMIT)
         await two.node.member.write({"reload": offer.as_json()}, lasts_seconds=1)
-        await until_seen(lambda: one.kind._offer == offer)
+        await until_seen(lambda: one.kind.only == offer)
         with pytest.raises(OfferedAlready, match="two reloads the fleet now"):
             await one.kind.offer(one.node.member)
         await two.node.member.write({"reload": None})
-        await until_seen(lambda: one.kind._offer is None)
+        await until_seen(lambda: one.kind.only is None)
         assert (await one.kind.offer(one.node.member)).has_committed
         assert one.done == two.done == ["try", "reload"]
