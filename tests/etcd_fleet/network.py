@@ -23,6 +23,7 @@ class Network:
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
+        self._writers: list[asyncio.StreamWriter] = []
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -34,6 +35,7 @@ class Network:
                 task = asyncio.current_task()
                 assert task is not None
                 self._tasks.add(task)
+                self._writers.append(writer)
                 with suppress(OSError, asyncio.CancelledError):
                     await self._relay(name, port, reader, writer)
                 writer.close()
@@ -66,6 +68,9 @@ class Network:
                 task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks)
+            for writer in self._writers:
+                writer.transport.abort()  # what it still has to send keeps its socket open
+            await asyncio.sleep(0)
 
         asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -83,6 +88,7 @@ class Network:
             await self._changed.wait()
             return
         there_reader, there = await asyncio.open_connection("127.0.0.1", port)
+        self._writers.append(there)
         waits: list[asyncio.Future[Any]] = []
         flows = [asyncio.ensure_future(_flow(*one)) for one in ((reader, there), (there_reader, writer))]  # noqa: TID251 - ended below
         try:
