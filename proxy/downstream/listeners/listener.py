@@ -298,7 +298,10 @@ class _Arrival:
         """Finish the handshake under its old policy; see `_judge`."""
 
     def _judge(self, connection: Sheddable) -> None:
-        """Judge it by the policy of now: it is none of those that were told of a change during its handshake."""
+        """Judge it by the present policy, if that has changed during its handshake.
+
+        A change reaches open connections only, in several turns of the loop.
+        """
         http = self._services.http
         if http.changed_within is not None and http.runtime is not self._began_under:
             connection.configuration_changed(http.changed_within)
