@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from certs.recovery.shares import SharingScheme, split
 from certs.sealing.key_file import create_key, load_key
-from proxy.admin.client import UnixAdminClient
+from proxy.admin.client import AdminRefused, UnixAdminClient
 from proxy.commands.cli import app
 from proxy.supervisor.membership.shared import LEASE_SECONDS
 from tests import pebble as pebbles
@@ -107,7 +107,17 @@ class FleetNode:
         return UnixAdminClient(self.socket).get("/fleet")[1]
 
     def rotate(self, **query: str) -> list[dict[str, Any]]:
-        return list(UnixAdminClient(self.socket).steps("/certificates/chat/rotate", query))
+        """Rotate, once the rotation is over whose certificate serves already."""
+
+        def rotated() -> list[dict[str, Any]]:
+            try:
+                return list(UnixAdminClient(self.socket).steps("/certificates/chat/rotate", query))
+            except AdminRefused as refused:
+                if "is being rotated now" not in refused.detail:
+                    raise
+                return []
+
+        return until_found(rotated)
 
     def served(self, root: str) -> str:
         """The serial number that a client gets, verified; empty without a handshake."""

@@ -24,8 +24,7 @@ def test_one_node_orders_the_other_answers_and_goes_on_when_the_first_one_is_kil
         assert fleet.orders == 2
         fleet.agrees()
         # the front of both asks the second one, while the first one has ordered
-        asked = [line for line in output if "/.well-known/acme-challenge/" in line]
-        assert asked
+        asked = until_found(lambda: [line for line in output if "/.well-known/acme-challenge/" in line])
         assert all('"status":200' in line for line in asked)
         assert not [event for event in events(output, "acme") if "is proven" in event["detail"]]
         killed_at(fleet, "etcd does not hear where its order is")
