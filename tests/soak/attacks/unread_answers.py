@@ -22,8 +22,9 @@ ATTACKS = tuple(
         f"unread answers, {shown}",
         f"{COUNT} answers of {shown} that nobody reads",
         held(NAME, str(COUNT), str(size)),
-        # what does not fit is spooled: the server sends half a gigabyte for each worker, in the first seconds
-        Allowed(p99_times=3.0) if size < _BUFFER_BYTES else Allowed(),
+        # what does not fit is spooled: the server sends half a gigabyte for each worker, in the first seconds, and a disk that
+        # is busy takes that long
+        Allowed(p99_times=3.0) if size < _BUFFER_BYTES else Allowed(p99_seconds=2.0),
         # what does not fit holds all of the share of its address, and those behind it wait for each other
         neighbours=(ADDRESS,) if size < _BUFFER_BYTES else (),
         # which takes all of it from the servers, and is busy with gigabytes of files
