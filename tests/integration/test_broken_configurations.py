@@ -32,6 +32,8 @@ from tests.example_document import MODELS
 if TYPE_CHECKING:
     from config.values.omissions import Omissions
 
+pytestmark = pytest.mark.timeout(600)  # it computes only, and beside programs it has what they leave
+
 TABLES = {
     "files": (
         *("workers", "user", "group", "watch", "reload_timeout", "listener", "identity", "upstream", "route", "issuer"),
