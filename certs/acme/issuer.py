@@ -183,12 +183,12 @@ class AcmeIssuer:
         profile = request.profile or self._settings.profile
         names = {identifier_of(name) for name in request.names}
         with suppress(AcmeProblem, AcmeDocumentUnreadable):  # of a CA that has no such list
-            for order in islice(session.orders(), _MOST_ORDERS):
-                is_wanted = set(order.body.identifiers or ()) == names and profile in {None, order.body.profile}
-                if is_wanted and order.status in _UNUSED and not memory.is_of_another_key(order.url):
-                    self._tell(
-                        f"going on with the order {order.url}, which a node has placed that ended in that moment"
-                    )
+            for url in islice(session.order_urls(), _MOST_ORDERS):
+                order = None if memory.is_of_another_key(url) else session.order_at(url)
+                if order is None or order.status not in _UNUSED:
+                    continue
+                if set(order.body.identifiers or ()) == names and profile in {None, order.body.profile}:
+                    self._tell(f"going on with the order {url}, which a node has placed that ended in that moment")
                     return order
         self._tell("a node ended while it placed an order, and the CA does not list it: this one may be the second")
         return None

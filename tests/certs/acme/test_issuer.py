@@ -496,6 +496,19 @@ def test_an_order_whose_address_was_lost_is_found_where_the_ca_lists_its_orders(
     assert (ours.ca.requests.count("/orders/0"), len(ours.ca.orders)) == (listed, 6)
 
 
+def test_so_many_listed_orders_are_looked_at_and_no_more(ours: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("certs.acme.issuer._MOST_ORDERS", 3)
+    ours.ca.lists_orders = True
+    for _ in range(5):
+        with pytest.raises(NotShared):
+            ours.issuer().issue(replace(REQUEST, order=Memory(ends=True)))
+    for order in ours.ca.orders[:4]:
+        order.status = "invalid"  # they lead to nothing, and each is a request all the same
+    ours.issuer().issue(replace(REQUEST, order=Memory(may_be_lost=True)))
+    assert [ours.ca.requests.count(f"/order/{number}") for number in range(5)] == [1, 1, 1, 0, 0]
+    assert len(ours.ca.orders) == 6
+
+
 @pytest.mark.parametrize("listing", [None, "malformed", "no list", "no order of these names"])
 def test_an_order_that_no_ca_finds_again_is_placed_once_more_and_told(ours: Scene, listing: str | None) -> None:
     ours.ca.lists_orders = listing is not None
