@@ -5,10 +5,11 @@ has taken the lead, or until the time for that is over. Then each node may lead 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy.supervisor.membership.kinds.entries import Entries
+from proxy.supervisor.membership.kinds.node_facts import SharedRow
 from proxy.supervisor.membership.shared_kind import FleetNode
 
 LEAD: Final = "lead"
@@ -17,7 +18,7 @@ ABSTAIN_SECONDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class LeadWish:
+class LeadWish(SharedRow):
     """`to` shall lead, None for anyone but `by`."""
 
     by: str
@@ -47,4 +48,4 @@ class Lead(Entries[LeadWish]):
 
     async def give(self, node: FleetNode, to: str | None) -> None:
         """Wish that another node leads: `to`, or (None) any. Raises as `FleetNode.write`."""
-        await node.write({LEAD: asdict(LeadWish(node.name, to))}, lasts_seconds=ABSTAIN_SECONDS)
+        await node.write({LEAD: LeadWish(node.name, to).as_json()}, lasts_seconds=ABSTAIN_SECONDS)
