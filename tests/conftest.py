@@ -33,6 +33,7 @@ __all__ = [
     "pytest_asyncio_loop_factories",
     "pytest_collection_finish",
     "pytest_collection_modifyitems",
+    "pytest_collectstart",
     "pytest_configure",
     "pytest_ignore_collect",
     "pytest_report_header",
@@ -50,9 +51,6 @@ hypothesis.settings.register_profile("plexigate", _usual)
 hypothesis.settings.register_profile("release", _usual, max_examples=400)
 hypothesis.settings.load_profile("plexigate")
 
-
-# What is collected stays: nothing to search until `pytest_collection_finish`, a tenth of the time until then.
-gc.disable()
 
 # A shell that starts this in the background (`./dev test &` in a script) has it ignore SIGINT, and what it starts inherits that: tests
 # which press Ctrl-C would wait for ever. A handler of ours becomes the default in a new program.
@@ -137,6 +135,11 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run asynchronous tests on the loop of the product."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collectstart() -> None:
+    """Search for no garbage until `pytest_collection_finish`: what is collected stays. It is a tenth of the time until then."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
