@@ -1,4 +1,4 @@
-"""The example configuration, broken in every key and in every way; `./dev test` tries one way in twelve."""
+"""The example configuration, broken in every key and in every way; `./dev test` tries one way in ten."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
