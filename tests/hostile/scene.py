@@ -6,7 +6,7 @@ import os
 import ssl
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,6 @@ from tests.hostile.recorder import SENTINEL, Recorder
 from tests.hostile.strict import Message
 from tests.integration.admin import Admin
 from tests.integration.stage import workers_of
-from tests.prepared_children import refused
 from tests.programs import plexigate
 
 DOORS = ("chat", "vault")
@@ -263,9 +262,7 @@ def proxy(
     configuration = directory / f"{len(list(directory.glob('*.toml')))}.toml"
     admin = Admin(configuration.with_suffix(".sock"))
     configuration.write_text(process(admin.socket) + text)
-    with ExitStack() as stack:
-        with refused():  # a forked worker grows by each page that it reads first
-            running = stack.enter_context(plexigate(configuration))
+    with plexigate(configuration) as running:
         yield Proxy(
             workers_of(running.pid)[0],
             {name: Address(int(bound.rpartition(":")[2]), trusted) for name, (bound, *_) in running.ready.items()},
