@@ -209,7 +209,7 @@ def test_a_token_that_hangs_in_every_call_costs_the_other_one_of_its_module_noth
             if when == "at a start":
                 assert "slot" in said["detail"]
                 checked, listed = (one.result() for one in said_by)
-                assert (checked.returncode, listed.returncode) == (0, 1)
+                assert (checked.returncode, listed.returncode) == (0, 1), checked.stdout + checked.stderr
                 assert "which is not checked: no token with label plexi answers: slot" in " ".join(
                     checked.stdout.split()
                 )
