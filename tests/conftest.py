@@ -24,6 +24,11 @@ from tests.hsm.fixtures import hsm_site, public_site, shim_module  # noqa: E402 
 from tests.own_places import OwnPlaces  # noqa: E402 - rewritten only from here on
 from tests.prepared_children import forked  # noqa: E402 - rewritten only from here on
 from tests.run_parts import Part  # noqa: E402 - rewritten only from here on
+from tests.side_by_side import (  # noqa: E402 - rewritten only from here on
+    at_the_beginning,
+    number_of_processes,
+    pytest_runtestloop,
+)
 
 __all__ = [
     "forked_children",
@@ -38,6 +43,7 @@ __all__ = [
     "pytest_ignore_collect",
     "pytest_report_header",
     "pytest_runtest_teardown",
+    "pytest_runtestloop",
     "pytest_timeout_set_timer",
     "pytest_unconfigure",
     "shim_module",
@@ -72,12 +78,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--every-cut", action="store_true", help="send every hostile case byte by byte too, not one in four"
     )
     parser.addoption("--every-module", action="store_true", help="also try what SoftHSM has shown on other modules")
+    parser.addoption(
+        "--processes", type=number_of_processes, default=1, help="run that many tests side by side, or `auto`"
+    )
     parser.addoption("--part", type=Part, help="leave out the files of tests that are in the other part alone")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """End at once where the tests would pass on the wrong code."""
-    config.stash[_OWN] = OwnPlaces()
+    own = config.stash[_OWN] = OwnPlaces()
+    at_the_beginning(own.take_others)
     if (wanted := config.getoption("--hot-path")) not in {None, hot_path()}:
         raise pytest.UsageError(f"the hot path is {hot_path()}; --hot-path asks for {wanted} code")
 

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
@@ -47,6 +48,7 @@ OPENING: Final = {"proxy.http2": "proxy.http2.session.server_session"}
 Graph = Mapping[str, frozenset[str]]
 
 
+@cache
 def parsed() -> dict[str, ast.Module]:
     """Every module of the product by its dotted name."""
     return {
@@ -56,6 +58,7 @@ def parsed() -> dict[str, ast.Module]:
     }
 
 
+@cache
 def imports(*, with_annotations: bool = True) -> Graph:
     """What each module imports, also of others than ours; `with_annotations`: also what only a type checker imports."""
     graph = grimp.build_graph(

@@ -5,6 +5,7 @@ a program one of its own, could still reach a default place. An audit hook (PEP 
 to, and the test fails.
 """
 
+import atexit
 import os
 import shutil
 import sys
@@ -40,22 +41,31 @@ class OwnPlaces:
         """Name its parts in the environment, and watch the places that it replaces."""
         self.reached: Final[list[OutsideError]] = []
         self._forbidden: Final = _OF_THE_SYSTEM + _of_the_user(os.environ)
-        self.directory: Final = Path(tempfile.mkdtemp(prefix="own-"))
-        self.directory.chmod(0o711)  # workers may be other accounts, and have their temporary files in it
-        for name, place in places(self.directory).items():
+        self.directory = self._made()
+        sys.addaudithook(self._audit)
+
+    def take_others(self, _number: int) -> None:
+        """In a process that was forked off: have a directory of its own, and remove it at the end."""
+        self.directory = self._made()
+        atexit.register(self.remove)
+
+    def _made(self) -> Path:
+        directory = Path(tempfile.mkdtemp(prefix="own-"))
+        directory.chmod(0o711)  # workers may be other accounts, and have their temporary files in it
+        for name, place in places(directory).items():
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.environ[name] = str(place)
         # Files without names, such as the spool, and others that programs forget soon. Ours are where they were.
-        temporary = self.directory / "tmp"
+        temporary = directory / "tmp"
         temporary.mkdir()
         temporary.chmod(0o1777)
         os.environ["TMPDIR"] = str(temporary)
         # Tokens of SoftHSM: a file without any.
-        tokens, configuration = self.directory / "tokens", self.directory / "softhsm2.conf"
+        tokens, configuration = directory / "tokens", directory / "softhsm2.conf"
         tokens.mkdir()
         configuration.write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
         os.environ["SOFTHSM2_CONF"] = str(configuration)
-        sys.addaudithook(self._audit)
+        return directory
 
     def remove(self) -> None:
         """Remove the directory."""

@@ -159,31 +159,31 @@ def test_no_package_is_asked_for_twice_in_one_command(command: str) -> None:
     assert len(packages) == len(set(packages))
 
 
-def test_stage_that_fails_stops_no_other_and_is_named() -> None:
+def test_stage_that_fails_stops_no_other_and_is_named(tmp_path: Path) -> None:
     """With the functions of the script itself."""
     functions = "".join(
         re.search(rf"^{name}\(\) .*?^\}}\n|^{name}\(\) \{{.*\}}\n", SCRIPT, re.MULTILINE | re.DOTALL)[0]  # type: ignore[index]
-        for name in ("say", "die", "stage", "finish")
+        for name in ("say", "die", "stage", "used", "finish")
     )
-    text = (
-        f"set -eu\nfailed= times=\n{functions}stage one false\nstage two echo ran\nstage 'number three' false\nfinish\n"
-    )
-    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=20, check=False)
+    text = f"set -eu\nfailed= times= counted=.dev/cpu\n{functions}stage one false\nstage two echo ran\nstage 'number three' false\nfinish\n"
+    done = subprocess.run(["sh", "-c", text], capture_output=True, cwd=tmp_path, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout) == (1, "ran\n")
     assert re.sub(r"\d+ s", "0 s", done.stderr) == (
-        "took:\n  0 s  one\n  0 s  two\n  0 s  number three\n./dev: failed:\n  one\n  number three\n"
+        "took:\n  0 s, 0 s of CPU  one\n  0 s, 0 s of CPU  two\n  0 s, 0 s of CPU  number three\n./dev: failed:\n  one\n  number three\n"
     )
-    subprocess.run(["sh", "-c", text.replace("false", "true")], capture_output=True, timeout=20, check=True)
+    subprocess.run(
+        ["sh", "-c", text.replace("false", "true")], capture_output=True, cwd=tmp_path, timeout=20, check=True
+    )
 
 
 def test_stage_at_the_side_of_others_is_shown_and_counted_when_it_has_ended(tmp_path: Path) -> None:
     """With the functions of the script itself."""
     functions = "".join(
         re.search(rf"^{name}\(\) .*?^\}}\n|^{name}\(\) \{{.*\}}\n", SCRIPT, re.MULTILINE | re.DOTALL)[0]  # type: ignore[index]
-        for name in ("say", "die", "stage", "aside", "join", "finish")
+        for name in ("say", "die", "stage", "used", "aside", "join", "finish")
     )
     text = (
-        "set -eu\nfailed= times= politely=\nslow() { $politely cat pipe; $politely nice; return 1; }\n"
+        "set -eu\nfailed= times= politely= counted=.dev/cpu\nslow() { $politely cat pipe; $politely nice; return 1; }\n"
         f"{functions}stages() {{ stage two slow; }}\n"
         "mkfifo pipe\nstage one true\naside stages\nstage three sh -c 'echo said >pipe'\njoin\n"
         "aside stage four nice\njoin\nfinish\n"
@@ -192,7 +192,7 @@ def test_stage_at_the_side_of_others_is_shown_and_counted_when_it_has_ended(tmp_
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout.splitlines()[:2]) == (1, ["said", "19"])
     assert re.sub(r"\d+ s", "0 s", done.stderr) == (
-        "took:\n  0 s  one\n  0 s  three\n  0 s  two\n  0 s  four\n./dev: failed:\n  two\n"
+        "took:\n  0 s, 0 s of CPU  one\n  0 s, 0 s of CPU  three\n  0 s, 0 s of CPU  two\n  0 s, 0 s of CPU  four\n./dev: failed:\n  two\n"
     )
 
 

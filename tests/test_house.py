@@ -8,26 +8,24 @@ import pytest
 from hatch_build import compiled_modules
 from tests import house
 
-GRAPH = house.imports()
-MODULES = house.parsed()
 MOST_FILES = 16
 MOST_FLOORS = 6
 
 
 @pytest.mark.parametrize("package", ["proxy", "certs"])
 def test_rooms_have_no_circle_and_no_file_lies_loose(package: str) -> None:
-    assert house.circle(house.rooms(GRAPH, package)) == []
+    assert house.circle(house.rooms(house.imports(), package)) == []
     assert house.loose(package) == []
 
 
 def test_few_rooms_on_few_floors() -> None:
-    arrows = house.rooms(GRAPH, "proxy")
+    arrows = house.rooms(house.imports(), "proxy")
     assert len(arrows) <= 24
     assert house.height(arrows) <= 12
 
 
 def test_a_room_in_a_room_has_few_files_on_few_floors_and_no_circle() -> None:
-    contents = house.inside(GRAPH, MODULES)
+    contents = house.inside(house.imports(), house.parsed())
     nested = {name: arrows for name, arrows in contents.items() if name not in {"proxy", "certs"}}
     assert {name: found for name, arrows in nested.items() if (found := house.circle(arrows))} == {}
     files = {name: house.files(arrows, contents) for name, arrows in nested.items()}
@@ -37,11 +35,11 @@ def test_a_room_in_a_room_has_few_files_on_few_floors_and_no_circle() -> None:
 
 
 def test_a_class_name_means_one_thing() -> None:
-    assert house.twins(MODULES) == {}
+    assert house.twins(house.parsed()) == {}
 
 
 def test_each_public_name_has_a_caller_in_the_product() -> None:
-    assert house.uncalled(MODULES) == []
+    assert house.uncalled(house.parsed()) == []
 
 
 def test_compiled_modules_search_bytes_by_numbers_and_tables() -> None:
@@ -61,7 +59,7 @@ def test_pure_modules_reach_no_io_and_no_clock() -> None:
 def test_pure_modules_are_listed_once_and_exist() -> None:
     pure = house.pure_modules()
     assert pure == sorted(set(pure))
-    assert set(pure) <= MODULES.keys()
+    assert set(pure) <= house.parsed().keys()
 
 
 class TestMeasuring:

@@ -8,8 +8,6 @@ import pytest
 from tests import house, ideas
 from tests.ideas import Burden
 
-GRAPH = house.imports()
-MODULES = house.parsed()
 MOST: Final = Burden(methods=16, attributes=16)
 SHORTEST: Final = 60
 """Lines: a file below this with one importer belongs into it, unless it is pure or a real border."""
@@ -77,30 +75,30 @@ BORDERS: Final = {
 def test_a_class_carries_little_or_is_listed_with_a_reason() -> None:
     heavy = {
         name: found
-        for name, found in ideas.burdens(MODULES).items()
+        for name, found in ideas.burdens(house.parsed()).items()
         if any(count > most for count, most in zip(found, MOST, strict=True))
     }
     assert heavy == {name: listed for name, (listed, _) in HEAVIER.items()}, "split it, or write down what it has shed"
 
 
 def test_an_attribute_is_made_where_a_reader_looks() -> None:
-    assert list(ideas.strays(MODULES)) == [], "declare it in the class, or make it in __init__"
+    assert list(ideas.strays(house.parsed())) == [], "declare it in the class, or make it in __init__"
 
 
 def test_one_statement_assigns_one_thing() -> None:
-    found = [(module, line, text) for module, tree in MODULES.items() for line, text in ideas.bundles(tree)]
+    found = [(module, line, text) for module, tree in house.parsed().items() for line, text in ideas.bundles(tree)]
     assert found == [], "a line each; `a, b = x, y` is for what is swapped or unpacked"
 
 
 def test_a_short_file_with_one_importer_is_pure_or_a_border() -> None:
     lines = {
         module: len((house.ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8").splitlines())
-        for module in MODULES
+        for module in house.parsed()
         if not module.endswith("__init__")
     }
     without_annotations = house.imports(with_annotations=False)
     pure = {module for module in lines if not house.way_out(without_annotations, module)}
-    assert ideas.satellites(GRAPH, lines, SHORTEST, pure).keys() == BORDERS.keys()
+    assert ideas.satellites(house.imports(), lines, SHORTEST, pure).keys() == BORDERS.keys()
 
 
 class TestMeasuring:
