@@ -110,11 +110,10 @@ def step_line(step: RotationLine) -> Text:
     if "would" in step:
         return Text(f"{about}steps would be: {' -> '.join(step['would'])}")
     if "rotated" in step:
-        done = (
-            "done"
-            if step["rotated"]
-            else f"failed ({step['step']}): {step['detail']}; the old certificate stays in use"
-        )
+        where = (
+            f" ({step['step']})" if "step" in step else ""
+        )  # not if the leader of a fleet has failed, or there is none
+        done = "done" if step["rotated"] else f"failed{where}: {step['detail']}; the old certificate stays in use"
         return Text(f"{about}{done}", "green" if step["rotated"] else "bold red")
     if "note" in step:
         return Text(f"{about}{step['note']}", "yellow")

@@ -97,6 +97,10 @@ def test_a_history_tells_what_became_of_keys() -> None:
             {"identity": "chat", "credential": "ec", "rotated": False, "step": "certificate", "detail": "the CA is down"},
             "chat ec: failed (certificate): the CA is down; the old certificate stays in use",
         ),
+        (
+            {"identity": "chat", "credential": "ec", "rotated": False, "detail": "etcd is away"},
+            "chat ec: failed: etcd is away; the old certificate stays in use",
+        ),
         ({"note": "the previous certificate was revoked"}, "the previous certificate was revoked"),
         ({"step": "waiting", "until": "2026-01-08T00:01:02+00:00", "seconds": 130, "detail": "le has asked"}, "waiting until 2026-01-08 00:01:02 UTC (2 min): le has asked"),
         ({"step": "checks", "not_after": "2026-01-08T00:00:00+00:00"}, "checks  not_after 2026-01-08 00:00"),
