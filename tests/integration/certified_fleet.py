@@ -19,7 +19,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from certs.recovery.shares import SharingScheme, split
-from certs.sealing.key_file import create_key, load_key
+from certs.sealing.key_file import create_key
 from proxy.admin.client import AdminRefused, UnixAdminClient
 from proxy.commands.cli import app
 from proxy.supervisor.membership.shared import LEASE_SECONDS
@@ -27,12 +27,14 @@ from tests import pebble as pebbles
 from tests.certificates import Authority
 from tests.configurations import MINIMAL_REST, listener
 from tests.etcd import Etcd
+from tests.hsm_tokens import SoftHsm
 from tests.integration.rotation import AcmeScene
 from tests.pebble import Pebble
 from tests.ports import lasting_port
 from tests.programs import PLEXIGATE, Program, plexigate
 from tests.waiting import until_found
 
+_IN_TOKEN = "pkcs11:token=plexi;object=sealing.aes-256.v1"  # noqa: S105 - no password
 INTERNAL = '[issuer.ca]\ntype = "internal"\n'
 
 
@@ -80,6 +82,8 @@ class FleetNode:
     configuration: Path
     port: int
     http_port: int
+    shares: str = ""
+    """Those of its sealing key, as `hsm recover` reads them."""
     running: Program[dict[str, list[str]]] | None = None
     stack: ExitStack = field(default_factory=ExitStack)
 
@@ -101,6 +105,13 @@ class FleetNode:
         done = CliRunner().invoke(app, ["fleet", *words, "--json", "--socket", str(self.socket)], input=given)
         assert done.exit_code == 0, done.output
         return json.loads(done.output)
+
+    def hsm(self, *words: str, typed: str = "") -> str:
+        """Run a command for its sealing key, which is in a token or in a file."""
+        is_in_token = "[hsm]" in self.configuration.read_text()
+        place = [] if is_in_token else ["--key-file", str(self.socket.with_name("sealing.key"))]
+        command = [PLEXIGATE, "hsm", *words, "--config", str(self.configuration), *place]
+        return subprocess.run(command, input=typed, check=True, capture_output=True, text=True).stdout
 
     @property
     def status(self) -> Any:
@@ -150,6 +161,7 @@ class CertifiedFleet:
     """What it prints."""
     fronts: tuple[Front, ...] = ()
     """Where pebble asks."""
+    hsm: SoftHsm | None = None
 
     @property
     def orders(self) -> int:
@@ -182,8 +194,10 @@ class CertifiedFleet:
 
 
 @contextmanager
-def certified_fleet(directory: Path, challenge: str | None = "http-01") -> Iterator[CertifiedFleet]:
-    """Run both, joined; `challenge` None: an internal CA."""
+def certified_fleet(
+    directory: Path, challenge: str | None = "http-01", hsm: SoftHsm | None = None
+) -> Iterator[CertifiedFleet]:
+    """Run both, joined; `challenge` None: an internal CA; `hsm`: the sealing key of the second one is in a token of it."""
     with ExitStack() as stack:
         authority = Authority(directory, "etcd authority")
         etcd = Etcd(directory, authority.issue("etcd"), authority.path)
@@ -209,23 +223,26 @@ def certified_fleet(directory: Path, challenge: str | None = "http-01") -> Itera
         nodes = []
         for name, (port, http_port) in ports.items():
             (directory / name).mkdir()
-            create_key(directory / name / "sealing.key", has_shares=True)
             client = authority.issue(name)
             path = directory / f"{name}.toml"
+            file = directory / name / "sealing.key"
+            in_token = hsm if name == "edge-2" else None
             path.write_text(
                 f'workers = 1\n[admin]\nsocket = "{directory}/{name}/admin.sock"\n'
                 + listener("public", bind=f"127.0.0.1:{port}", pq="require")
                 + '[identity.chat]\nnames = ["chat.test"]\n[[identity.chat.credential]]\n'
                 + f'key = "ec-p256@file"\nissuer = "ca"\n{issuer}'
                 + f'[plain]\nbind = "127.0.0.1:{http_port}"\n[rotation]\nstate = "{name}/certificates"\n'
-                + f'[sealing]\nkey = "{directory}/{name}/sealing.key"\ndirectory = "{directory}/{name}/state"\n'
+                + f'{_token(in_token) if in_token else ""}[sealing]\ndirectory = "{directory}/{name}/state"\n'
+                + f'key = "{_IN_TOKEN if in_token else file}"\n'
                 + f'[fleet]\netcd = "{etcd.url}"\nname = "{name}"\nca = "{authority.path}"\n'
                 + f'certificate = "{client.certificate}"\nkey = "{client.key}"\n{MINIMAL_REST}'
             )
             nodes.append(FleetNode(name, path, port, http_port))
+            nodes[-1].shares = nodes[-1].hsm("init", "--yes") if in_token else _shares_of_new_key(file)
             stack.callback(nodes[-1].stack.close)
         one, two = nodes
-        fleet = CertifiedFleet((one, two), etcd, lambda: _root(directory, one), output, fronts)
+        fleet = CertifiedFleet((one, two), etcd, lambda: _root(directory, one), output, fronts, hsm)
         one.start()
         until_found(lambda: one.status["is_leading"])
         two.start()
@@ -237,25 +254,38 @@ def certified_fleet(directory: Path, challenge: str | None = "http-01") -> Itera
 
 
 @contextmanager
-def recovered(fleet: CertifiedFleet, directory: Path) -> Iterator[FleetNode]:
-    """Lose all nodes with their disks, and run one on another machine, which joins by the shares of the first one's sealing key."""
-    one, two = fleet.nodes
-    key = load_key(one.socket.with_name("sealing.key"))
-    shares = split(bytearray(key.secret), SharingScheme(2, 3))
-    for node in (one, two):
-        node.kill()
-        shutil.rmtree(node.socket.parent)
-    other = replace(one, name="edge-3", configuration=directory / "edge-3.toml", stack=ExitStack())
+def recovered(fleet: CertifiedFleet, lost: FleetNode, name: str) -> Iterator[FleetNode]:
+    """Lose all nodes with their disks and tokens, and run one on another machine, which joins by the shares of `lost`'s sealing key."""
+    for node in fleet.nodes:
+        if node.running:
+            node.kill()
+            shutil.rmtree(node.socket.parent)
+    other = replace(lost, name=name, configuration=lost.configuration.with_stem(name), stack=ExitStack())
     other.socket.parent.mkdir()
-    settings = one.configuration.read_text().replace("edge-1/", "edge-3/").replace('name = "edge-1"', 'name = "edge-3"')
-    other.configuration.write_text(settings)
-    place = ["--config", str(other.configuration), "--key-file", str(other.socket.with_name("sealing.key"))]
-    typed = "".join(f"{' '.join(share.words)}\n" for share in shares[1:])
-    subprocess.run([PLEXIGATE, "hsm", "recover", *place], input=typed, check=True, capture_output=True, text=True)
+    settings = lost.configuration.read_text().replace(f"{lost.name}/", f"{name}/")
+    other.configuration.write_text(settings.replace(f'name = "{lost.name}"', f'name = "{name}"'))
+    if fleet.hsm:
+        for token in (fleet.hsm.directory / "tokens").iterdir():
+            shutil.rmtree(token)
+        _token(fleet.hsm)
+    other.hsm("recover", typed=lost.shares)
     with other.stack:
         other.start()
-        assert other.command("recover")["by"] == "edge-1"
+        assert other.command("recover")["by"] == lost.name
         yield other
+
+
+def _token(hsm: SoftHsm) -> str:
+    """Make one, and say how it is configured."""
+    hsm.init_token("plexi")
+    return f'[hsm]\nmodule = "{hsm.module}"\n[hsm.token.plexi]\npin_file = "{hsm.pin_file()}"\n'
+
+
+def _shares_of_new_key(path: Path) -> str:
+    """Make a sealing key in a file; enough of its shares, a line each."""
+    key = create_key(path, has_shares=True)
+    shares = split(bytearray(key.secret), SharingScheme(2, 3))
+    return "".join(f"{' '.join(share.words)}\n" for share in shares[1:])
 
 
 def _root(directory: Path, node: FleetNode) -> str:

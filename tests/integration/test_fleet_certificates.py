@@ -7,6 +7,7 @@ kills it at each step.
 import base64
 from pathlib import Path
 
+from tests.hsm_tokens import softhsm
 from tests.integration.certified_fleet import certified_fleet, killed_at, recovered
 from tests.integration.gateway import events
 from tests.waiting import until_found
@@ -37,8 +38,9 @@ def test_one_node_orders_the_other_answers_and_goes_on_when_the_first_one_is_kil
         fleet.agrees()
 
 
-def test_an_internal_ca_is_one_and_outlives_its_leader_and_all_disks(tmp_path: Path) -> None:
-    with certified_fleet(tmp_path, None) as fleet:
+def test_an_internal_ca_is_one_and_outlives_its_leader_and_all_disks_and_tokens(tmp_path: Path) -> None:
+    (tmp_path / "hsm").mkdir()
+    with softhsm(tmp_path / "hsm") as hsm, certified_fleet(tmp_path, None, hsm) as fleet:
         one, two = fleet.nodes
         fleet.agrees()
         root = fleet.root()
@@ -54,7 +56,8 @@ def test_an_internal_ca_is_one_and_outlives_its_leader_and_all_disks(tmp_path: P
         until_found(lambda: all("payload/x in the store" in (node.status["fault"] or "") for node in fleet.nodes))
         assert one.rotate()[-1] == {"ok": True}
         serial = fleet.agrees()
-        until_found(lambda: "edge-1" in one.status["recoverable"])
-        with recovered(fleet, tmp_path) as other:
-            until_found(lambda: other.served(root) == serial)
-            until_found(lambda: other.status["is_leading"])
+        until_found(lambda: one.status["recoverable"] == ["edge-1", "edge-2"])
+        for lost, name in ((one, "edge-3"), (two, "edge-4")):  # its sealing key was in a file, and in a token
+            with recovered(fleet, lost, name) as other:
+                until_found(lambda: other.served(root) == serial)
+                until_found(lambda: other.status["is_leading"])
