@@ -374,4 +374,6 @@ def _reason(told: Mapping[str, Any]) -> str:
 def _clause(error: BaseException) -> str:
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return f"no answer within {_ANSWER_SECONDS:g} s"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error  # its own text has the address once more, and often no reason
     return str(error) or type(error).__name__
