@@ -78,8 +78,8 @@ def _shown(document: FleetDocument) -> Group:
             "-" if one["schema"] is None else str(one["schema"]),
             _configuration(one),
             one["key"],
-            _time(one["since"] or 0),
-            one["by"] or "founder",
+            _time(one["since"]) if one["since"] else "-",
+            one["by"] or ("founder" if one["since"] else "-"),
         )
     for asking in document["requests"]:
         nodes.add_row(asking["node"], Text("asks to join", style="yellow"), "-", "-", "-", asking["key"], "-", "-")
@@ -220,6 +220,4 @@ def accept_restore(config: ConfigOption = None, socket: SocketOption = None, as_
     What this node has taken since stays.
     """
     document: FleetDocument = asked(config, socket, lambda client: client.post("/fleet/accept-restore", {}))
-    answer(
-        document, lambda: f"{document['node']} uses the store from revision {document['revision']} on.", as_json=as_json
-    )
+    answer(document, lambda: f"{document['node']} uses the store again: see plexigate fleet status.", as_json=as_json)

@@ -88,11 +88,14 @@ class SupervisorFleet:
                     await self.approve(node)
 
     async def _stay_recoverable(self) -> None:
-        """Also after an epoch, a restore of the store, and a rotation of the sealing key."""
+        """And a member: also after an epoch, a restore of the store, and a rotation of the sealing
+        key.
+        """
         while True:
             await asyncio.sleep(_RECOVERY_SECONDS)
             if self._member.has_begun:
                 with suppress(*NOT_WRITTEN):  # it is tried again, and status tells
+                    await Admissions(self._member).stay_member()
                     await Admissions(self._member).make_recoverable()
 
     def facts(self) -> FleetFacts:

@@ -188,6 +188,29 @@ class Admissions:
         )
         return MemberFacts(member.name, request.recipient.id, of_member["since"], by)
 
+    async def stay_member(self) -> None:
+        """Say again that this node is a member, where a restored store says nothing of it, or says
+        it by the key of an earlier epoch.
+
+        Raises `Conflict`.
+        """
+        member = self._member
+        member.require_store()
+        place = MEMBERS + member.name
+        there = member.entries.get(place)
+        if FOUNDED not in member.entries:
+            return  # perhaps another node founds it
+        if there is not None:
+            try:
+                _ = member.key.open(place, there.value)
+            except ValueUnusable:
+                pass
+            else:
+                return
+        row = MemberRow(public=member.state.private.public.pem().decode(), since=member.clock(), by=member.name)
+        compares = {place: 0 if there is None else there.revision, place_of(member.key.epoch + 1): 0}
+        await member.shared.commit(compares, {place: member.key.seal(place, member.name, row)})
+
     async def make_recoverable(self) -> None:
         """Let the recovery shares of this node open the fleet, if it has some.
 

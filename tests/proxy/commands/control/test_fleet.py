@@ -129,7 +129,7 @@ def test_a_node_is_approved_and_a_restored_store_is_used(running: Running) -> No
     assert json.loads(running.run("fleet", "expel", "edge-2", "--json").output)["epoch"] == 2
     assert running.control.fleet.told[-1] == ("expel", "edge-2")
     del running.control.fleet.told[-2:]
-    assert running.run("fleet", "accept-restore").output == "edge-1 uses the store from revision 7 on.\n"
+    assert running.run("fleet", "accept-restore").output == "edge-1 uses the store again: see plexigate fleet status.\n"
     assert running.control.fleet.told == [("approve", "edge-2"), ("approve", "edge-2"), ("accept-restore",)]
 
 

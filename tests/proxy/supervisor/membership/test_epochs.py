@@ -196,7 +196,8 @@ async def test_an_older_epoch_is_refused_until_an_operator_says_so(world: World)
         await renewed(world, one, two)
     wanted = two.tickets.plan
     restored = World(world.directory)
-    restored.store.entries = {name: stored for name, stored in snapshot.items() if name != LEADER}
+    lacking = {LEADER, "members/one"}
+    restored.store.entries = {name: stored for name, stored in snapshot.items() if name not in lacking}
     restored.store.revision = revision
     restored.store.token = 0
     assert away.member is not one.member
@@ -213,8 +214,23 @@ async def test_an_older_epoch_is_refused_until_an_operator_says_so(world: World)
             await until_seen(lambda: three_again.member.fault)
             await until_seen(lambda: two.member.is_leading)
             await until_seen(lambda: json.loads(restored.store.entries[TICKETS].value)["epoch"] == 2)
-        assert two.tickets.plan == wanted
-        assert two.member.fault is None
+            await until_seen(lambda: two.member.revision == restored.store.revision)
+            assert [row.since for row in two.admissions.members()] == [None, None], "by the key of epoch 1"
+            one = restored.node("one")
+            async with one.running():
+                await until_seen(lambda: one.member.fault)
+                await one.member.accept_restore()
+                await until_seen(lambda: one.member.fault is None)
+                for node in (one, two):
+                    await node.admissions.stay_member()
+                    await until_seen(lambda: one.member.revision == two.member.revision == restored.store.revision)
+                assert {row.node for row in two.admissions.members() if row.since} == {"one", "two"}
+                written = restored.store.entries["members/two"]
+                await two.admissions.stay_member()
+                assert restored.store.entries["members/two"] == written
+                assert two.tickets.plan == wanted
+                assert two.member.fault is None
+                assert await two.admissions.expel("three") == 3
 
 
 @pytest.mark.parametrize("value", [b"{}", b"\xff", None])
