@@ -125,10 +125,10 @@ class _Crowd:
 
     def _report(self, report: pytest.TestReport) -> None:
         hook = self._session.config.hook
-        if report.when == "setup":
-            hook.pytest_runtest_logstart(nodeid=report.nodeid, location=report.location)
         hook.pytest_runtest_logreport(report=report)
-        if report.when == "teardown":
+        if (
+            report.when == "teardown"
+        ):  # shows how far it is; the start of a test would show its file, in turn with those of others
             hook.pytest_runtest_logfinish(nodeid=report.nodeid, location=report.location)
 
     def _next(self, process: _Process) -> int | None:
