@@ -96,6 +96,10 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
         yield Service(manager, scene, unit)
 
 
+ONE = pytest.mark.parametrize("service", ["store"], indirect=True)
+"""For what has nothing to do with where the sockets come from: each process costs 2 s of CPU, as it is started and not forked."""
+
+
 def ended(pid: int) -> None:
     """Wait until a process is gone."""
     until_found(lambda: not is_alive(pid))
@@ -207,6 +211,7 @@ def test_what_waits_in_the_queue_at_the_signal_is_served(service: Service) -> No
         assert {one.result() for one in finishing} == {b"HTTP/1.1 200 OK"}
 
 
+@ONE
 def test_a_crash_refuses_nobody(service: Service) -> None:
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(service.process())
@@ -219,6 +224,7 @@ def test_a_crash_refuses_nobody(service: Service) -> None:
         assert half.finish() == b"HTTP/1.1 200 OK"
 
 
+@ONE
 def test_process_that_is_left_behind_ends_at_once_when_it_is_asked(service: Service) -> None:
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(service.process())
