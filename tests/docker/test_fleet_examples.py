@@ -16,7 +16,6 @@ from proxy.commands.check import check
 from tests.certificates import Authority
 
 yaml = pytest.importorskip("yaml")
-helm = pytest.importorskip("helm_python")
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -97,7 +96,7 @@ def test_pods_of_a_fleet_are_valid_and_keep_their_disks(stateful_set: dict[str, 
         assert {"name": "state", "mountPath": "/var/lib/plexigate"} in one["volumeMounts"]
 
 
-def test_the_chart_says_the_same(stateful_set: dict[str, Any]) -> None:
+def test_the_chart_says_the_same(helm: Any, stateful_set: dict[str, Any]) -> None:
     with helm.Chart.load(str(DOCKER / "helm")) as chart:
         texts = chart.render(
             {"replicas": 3, "etcdSecret": "plexigate-etcd"}, name="plexigate", namespace="chat"

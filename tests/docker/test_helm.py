@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 yaml = pytest.importorskip("yaml")
-helm = pytest.importorskip("helm_python")
 kubernetes_validate = pytest.importorskip("kubernetes_validate")
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -17,7 +16,7 @@ PROJECT = (DOCKER.parent / "pyproject.toml").read_text()
 
 
 @pytest.fixture(scope="module")
-def chart() -> Iterator[Any]:
+def chart(helm: Any) -> Iterator[Any]:
     with helm.Chart.load(str(PLACE)) as loaded:
         yield loaded
 
@@ -28,7 +27,7 @@ def rendered(chart: Any, values: dict[str, Any] | None = None, name: str = "plex
     return {one["kind"]: one for text in texts for one in yaml.safe_load_all(text) if one}
 
 
-def test_helm_finds_no_fault(chart: Any) -> None:
+def test_helm_finds_no_fault(helm: Any, chart: Any) -> None:
     found = [str(one) for one in helm.lint(str(PLACE))["messages"] if "icon is recommended" not in str(one)]
     assert found == []
     chart.validate_schema({})
@@ -70,6 +69,6 @@ def test_other_values_make_valid_manifests(chart: Any, values: dict[str, Any], v
     "values",
     [{"replicas": 0}, {"replica": 2}, {"service": {"type": "Other"}}, {"readinessPath": "/"}, {"tlsSecret": ""}],
 )
-def test_values_that_cannot_work_are_refused(chart: Any, values: dict[str, Any]) -> None:
+def test_values_that_cannot_work_are_refused(helm: Any, chart: Any, values: dict[str, Any]) -> None:
     with pytest.raises(helm.HelmError):
         chart.validate_schema(values)

@@ -11,17 +11,23 @@ from typing import Any
 import pytest
 
 from config.loading.loader import load
+from config.schema import Config
 from config.tables.issuers import AcmeIssuerConfig
 from config.tables.rotation import IssuedCredential
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 STAGES = dict(re.findall(r"^FROM \S+ AS (\w+)\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL))
-CONFIG = load(ROOT / "docker" / "compose.toml").config
 
 COPIED = [
     source for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE) for source in line.split()[:-1]
 ]
+
+
+@cache
+def configuration() -> Config:
+    """docker/compose.toml."""
+    return load(ROOT / "docker" / "compose.toml").config
 
 
 @cache
@@ -129,7 +135,7 @@ def test_quadlet_runs_the_image_as_the_documents_do() -> None:
     lines = (ROOT / "docker" / "plexigate.container").read_text().splitlines()
     assert {"ReadOnly=true", "DropCapability=all", "NoNewPrivileges=true"} <= set(lines)
     (stop,) = [line.partition("=")[2] for line in lines if line.startswith("StopTimeout=")]
-    assert int(stop) > CONFIG.limits.drain_seconds + 10
+    assert int(stop) > configuration().limits.drain_seconds + 10
 
 
 def test_composition_builds_stages_that_exist() -> None:
@@ -166,25 +172,26 @@ def test_composition_mounts_the_configuration_where_the_image_looks_for_it() -> 
 
 
 def test_configuration_of_the_composition_names_its_ports_services_and_volumes() -> None:
-    (bind,) = CONFIG.listener["public"].bind
+    (bind,) = configuration().listener["public"].bind
     proxy = services()["proxy"]
     assert proxy["ports"][0]["target"] == bind.port
     assert f"\nEXPOSE {bind.port}\n" in DOCKERFILE
-    (server,) = CONFIG.upstream["chat"].servers
+    (server,) = configuration().upstream["chat"].servers
     assert server.address.host in services()
     assert services()["chat"]["command"] == ["--bind", f"0.0.0.0:{server.address.port}"]
-    (credential,) = CONFIG.identity["demo"].credentials
+    (credential,) = configuration().identity["demo"].credentials
     assert isinstance(credential, IssuedCredential)
-    issuer = CONFIG.issuer[credential.issuer]
+    issuer = configuration().issuer[credential.issuer]
     assert isinstance(issuer, AcmeIssuerConfig)
     script = (ROOT / "docker" / "demo" / "authority.sh").read_text()
     assert issuer.directory == "https://pebble:14000/dir"
     assert '"listenAddress": "0.0.0.0:14000"' in script
     assert f'"tlsPort": {bind.port}' in script
-    assert proxy["networks"]["authority"]["aliases"] == [str(CONFIG.identity["demo"].names[0])]
+    assert proxy["networks"]["authority"]["aliases"] == [str(configuration().identity["demo"].names[0])]
     directory = services()["token"]["command"][-1]
-    assert CONFIG.hsm is not None
-    assert str(CONFIG.hsm.token["plexi"].pin_file) == f"{directory}/plexi.pin"
+    hsm = configuration().hsm
+    assert hsm is not None
+    assert str(hsm.token["plexi"].pin_file) == f"{directory}/plexi.pin"
     assert proxy["environment"] == {"SOFTHSM2_CONF": f"{directory}/softhsm2.conf"}
     assert {one["target"] for one in proxy["volumes"]} >= {"/authority", "/var/lib/plexigate"}
 
@@ -192,7 +199,7 @@ def test_configuration_of_the_composition_names_its_ports_services_and_volumes()
 def test_composition_waits_longer_than_the_proxy_drains() -> None:
     grace = re.fullmatch(r"(\d+)s", services()["proxy"]["stop_grace_period"])
     assert grace is not None
-    assert int(grace[1]) > CONFIG.limits.drain_seconds
+    assert int(grace[1]) > configuration().limits.drain_seconds
 
 
 def pinned(name: str) -> dict[str, int]:
