@@ -188,6 +188,12 @@ def _alpn_required(difference: Difference, _old: Config, _new: Config) -> Effect
     return _CONNECTIONS
 
 
+def _http3(difference: Difference, _old: Config, _new: Config) -> Effect:
+    if difference.new:
+        return _live(f"its UDP ports are opened; {_UNTOUCHED}")
+    return _drained(f"its UDP ports are closed; connections that speak HTTP/3 {_END}")
+
+
 def _passthrough(difference: Difference, _old: Config, _new: Config) -> Effect:
     if difference.old is None:
         return _live(f"connections to this name are passed on; {_UNTOUCHED}")
@@ -238,6 +244,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("listener", "*", "http"): _fewer(
         _drained(f"connections that speak a version of HTTP that is gone {_END}"), _HANDSHAKES
     ),
+    ("listener", "*", "http3"): _http3,
     ("listener", "*", "protocol"): _drained(f"its connections {_END}"),
     ("listener", "*", "upstream"): _TCP,
     ("listener", "*", "upstream_by_name", "*"): _TCP_NAME,

@@ -475,6 +475,10 @@ _EXAMPLES: Final[Mapping[tuple[str, ...], list[tuple[dict[str, Any], dict[str, A
         (_with(_LISTENER, http=["http/1.1"]), _with(_LISTENER, http=["h2", "http/1.1"])),
         (_with(_LISTENER, http=["h2", "http/1.1"]), _with(_LISTENER, http=["http/1.1"])),
     ],
+    ("listener", "*", "http3"): [
+        (_with(_LISTENER), _with(_LISTENER, http3=True)),
+        (_with(_LISTENER, http3=True), _with(_LISTENER)),
+    ],
     ("listener", "*", "alpn"): [
         (_with(_LISTENER, alpn=["irc"]), _with(_LISTENER, alpn=["irc", "other"])),
         (_with(_LISTENER, alpn=["irc", "other"]), _with(_LISTENER, alpn=["irc"])),

@@ -103,7 +103,8 @@ class ListenerConfig(Table):
     and where it goes. Forwarding headers are believed from `trusted_peers` only;
     `client_address_from` is the one that names the client. With `proxy_protocol` only
     `header_senders` may connect, each time with a PROXY header first, which names the client.
-    Limits on single clients do not hold for those in `exempt`.
+    Limits on single clients do not hold for those in `exempt`. `http3` serves HTTP/3 as well, on
+    the UDP ports of `bind`.
     """
 
     bind: Annotated[tuple[BindAddress, ...], one_or_a_list("0.0.0.0:443"), Field(min_length=1)]
@@ -124,6 +125,7 @@ class ListenerConfig(Table):
     proxy_protocol_from: tuple[Network, ...] = ()
     client_address_from: ClientAddressFrom = ClientAddressFrom.X_FORWARDED_FOR
     exempt: tuple[Network, ...] = ()
+    http3: bool = Field(default=False, strict=True)
     limits: ListenerLimitsConfig = Field(default_factory=ListenerLimitsConfig)
 
     @model_validator(mode="after")
@@ -139,6 +141,22 @@ class ListenerConfig(Table):
                 'proxy_protocol = "require" as well: without it no header is understood',
                 found="proxy_protocol_from without proxy_protocol",
                 about=("proxy_protocol", "proxy_protocol_from"),
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _http3_has_a_place(self) -> Self:
+        if self.http3 and self.proxy_protocol is not None:
+            raise Refused(
+                "a listener of its own for http3: a PROXY header has no place in QUIC",
+                found="http3 together with proxy_protocol",
+                about=("http3", "proxy_protocol"),
+            )
+        if self.http3 and self.passthrough:
+            raise Refused(
+                "a listener of its own for http3: QUIC is not passed through",
+                found="http3 together with passthrough",
+                about=("http3", "passthrough"),
             )
         return self
 

@@ -89,6 +89,11 @@ def test_a_version_of_http_that_goes_ends_its_connections_and_a_new_one_none() -
     assert only(other, one).kind is EffectKind.DRAINED
 
 
+def test_http3_that_goes_ends_its_connections_and_a_new_one_none() -> None:
+    assert only(listener(http3=True), listener()).kind is EffectKind.DRAINED
+    assert only(listener(), listener(http3=True)).kind is EffectKind.LIVE
+
+
 def test_routes() -> None:
     assert only(document(), document(route=[])).kind is EffectKind.DRAINED
     assert only(document(route=[]), document()).kind is EffectKind.LIVE

@@ -82,6 +82,7 @@ def test_what_fits_is_no_problem(tables: dict[str, Any]) -> None:
                 'listener.irc.passthrough."::1": "::1"',
             ],
         ),
+        (listener(http3=True), ['listener.irc.http3: http3 together with protocol = "tcp"']),
         (listener(alpn_required=True), ["listener.irc.alpn_required: alpn_required without alpn"]),
         (listener(upstream="other"), ['listener.irc.upstream: "other"']),
         (

@@ -71,6 +71,26 @@ def test_proxy_headers_need_peers_that_may_send_them() -> None:
     assert apart.header_senders == (ip_network("10.0.0.6"),)
 
 
+def test_http3_is_off_and_has_a_listener_of_its_own() -> None:
+    assert not ListenerConfig.model_validate({"bind": "127.0.0.1:1"}).http3
+    assert ListenerConfig.model_validate({"bind": "127.0.0.1:1", "http3": True}).http3
+    assert "valid boolean" in refused("http3", "yes")
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"proxy_protocol": "require", "trusted_peers": ["10.0.0.5"]}, "a PROXY header has no place in QUIC"),
+        ({"passthrough": {"turn.test": "tcp://127.0.0.1:1"}}, "QUIC is not passed through"),
+    ],
+)
+def test_http3_is_refused_where_it_cannot_do_what_tcp_does(other: dict[str, object], reason: str) -> None:
+    table = {"bind": "127.0.0.1:1", "http3": True, **other}
+    with pytest.raises(ValidationError, match=reason):
+        ListenerConfig.model_validate(table)
+    assert not ListenerConfig.model_validate(table | {"http3": False}).http3
+
+
 def test_critical_levels_require_post_quantum_groups() -> None:
     assert [level for level in SecurityLevel if level.requires_pq] == [
         SecurityLevel.CRITICAL,
