@@ -14,6 +14,7 @@ from config.values.problems import ConfigError, Problem
 from proxy.admin.held_addresses import own_server_problems
 from proxy.admin.listening import socket_problems
 from proxy.building.places import place_problems
+from proxy.quic.availability import http3_problems
 from proxy.supervisor.alerts.settings import program_problems
 from proxy.supervisor.editions.facts import Facts
 
@@ -66,6 +67,7 @@ def _rules(loaded: LoadedConfig, facts: Facts) -> Iterator[Problem]:
     yield from socket_problems(loaded)
     yield from own_server_problems(loaded)
     yield from program_problems(loaded)
+    yield from http3_problems(loaded)
     if loaded.config.fleet.etcd:
         # imported here: the client of etcd is large
         from proxy.supervisor.membership.configured import fleet_problems

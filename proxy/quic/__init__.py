@@ -1,0 +1,1 @@
+"""HTTP/3: QUIC and what is read from it."""
