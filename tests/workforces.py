@@ -23,6 +23,7 @@ from proxy.processes.messages.questions import (
     Begin,
     KnownBeside,
     LogSettings,
+    ShowAlternatives,
     ShowChallenges,
     ShowMaintenance,
     ShowShares,
@@ -103,7 +104,12 @@ class FleetParent:
     def known(self) -> KnownBeside:
         """What the parent of a proxy tells."""
         return KnownBeside(
-            self.verdicts.all, self.challenges(), tuple(self.tokens.refused), ShowMaintenance(()), ShowShares({})
+            self.verdicts.all,
+            self.challenges(),
+            tuple(self.tokens.refused),
+            ShowMaintenance(()),
+            ShowShares({}),
+            ShowAlternatives({}),
         )
 
     def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:

@@ -116,16 +116,20 @@ def delivery_frame(
     return DeliveryFrame(sent, _status_line(response.head), b"Via: %b\r\n" % via(response.head), b"".join(lines))
 
 
-def downstream_head(response: Response, frame: DeliveryFrame, date: bytes, request_id: bytes) -> bytes:
+def downstream_head(
+    response: Response, frame: DeliveryFrame, date: bytes, request_id: bytes, alternative: bytes = b""
+) -> bytes:
     """Write the head of a final response to the client.
 
-    `date` is used if the upstream sent none (RFC 9110 6.6.1).
+    `date` is used if the upstream sent none (RFC 9110 6.6.1). `alternative` is a line of ours, or
+    nothing.
     """
     own_date = b"" if b"date" in response.noted else b"Date: %b\r\n" % date
     own_id = b"" if b"x-request-id" in response.noted else b"X-Request-Id: %b\r\n" % request_id
     digits = response.framing.digits  # also what a response to HEAD or a 304 only announces
     length = b"Content-Length: %b\r\n" % digits if digits else b""
-    return b"%b%b%b%b%b%b%b" % (frame.start, response.lines, own_date, own_id, frame.via, length, frame.end)
+    start = frame.start
+    return b"%b%b%b%b%b%b%b%b" % (start, response.lines, own_date, own_id, alternative, frame.via, length, frame.end)
 
 
 def _status_line(head: ResponseHead) -> bytes:

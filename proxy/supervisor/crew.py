@@ -9,7 +9,7 @@ from proxy.limits.rates import FleetLimit
 from proxy.net.tasks import Tasks
 from proxy.observe.counts.merging import Retained
 from proxy.observe.events.event import Event, Tell
-from proxy.processes.messages.questions import Begin, KnownBeside, ShowShares
+from proxy.processes.messages.questions import Begin, KnownBeside, ShowAlternatives, ShowShares
 from proxy.processes.messages.version import VERSION
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.adopting import Adopting
@@ -60,6 +60,8 @@ class Crew:
         self._is_resting = False
         self.shares: Mapping[str, float] = {}
         """What this node has of the limits of its fleet."""
+        self.alternatives: Mapping[str, bytes] = {}
+        """What answers say about HTTP/3, by listener."""
 
     async def rest(self) -> None:
         """Accept nothing more: another process accepts on the same sockets. Connections stay."""
@@ -81,6 +83,11 @@ class Crew:
         """Let all workers keep to these shares of the limits of the fleet."""
         self.shares = shares
         await self.workforce.tell_all(ShowShares(shares))
+
+    async def say(self, alternatives: Mapping[str, bytes]) -> None:
+        """Let all workers tell clients these values of Alt-Svc, by listener."""
+        self.alternatives = alternatives
+        await self.workforce.tell_all(ShowAlternatives(alternatives))
 
     def used(self, limit: FleetLimit) -> int:
         """What the clients of this node use of a limit: connections that are open, or requests so
@@ -109,6 +116,7 @@ class Crew:
             tuple(self.tokens.refused),
             self.maintenance.shown,
             ShowShares(self.shares),
+            ShowAlternatives(self.alternatives),
         )
 
     def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:

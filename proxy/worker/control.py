@@ -46,6 +46,7 @@ from proxy.processes.messages.questions import (
     Ping,
     PinVerdict,
     Prepare,
+    ShowAlternatives,
     ShowChallenges,
     ShowMaintenance,
     ShowShares,
@@ -142,6 +143,8 @@ class WorkerControl:
                 self._serving.follow_maintenance(routes)
             case ShowShares(shares):
                 self._shared.shares = shares
+            case ShowAlternatives(values):
+                self._serving.follow_alternatives(values)
             case TokenLookedAt(token, ok, silent_slots):
                 self._serving.token_says(token, silent_slots, ok=ok)
             case PinVerdict(token, is_refused):
@@ -241,6 +244,7 @@ class WorkerControl:
         self._worker.follow_challenges(asked.known.challenges)
         self._worker.follow_maintenance(asked.known.maintenance.routes)
         self._shared.shares = asked.known.shares.shares
+        self._worker.follow_alternatives(asked.known.alternatives.values)
         self._accept(asked.accept, descriptors)
 
     # -- sockets

@@ -134,6 +134,7 @@ class Worker:
             self._event,
         )
         self._listeners: dict[str, Listener] = {}
+        self._alternatives: Mapping[str, bytes] = {}
         self._plain_services = PlainServices(io, self._http, self._scarcity, self._turned_away)
         self._plain = PlainListener(generation.plain, self._plain_services)
         self._ends_now = asyncio.Event()
@@ -158,7 +159,8 @@ class Worker:
                 del self._listeners[name]
         for name, several in with_tls.items():
             if name not in self._listeners:
-                self._listeners[name] = Listener(self._generation.listeners[name], self._services)
+                listener = self._listeners[name] = Listener(self._generation.listeners[name], self._services)
+                listener.alternative.say(self._alternatives.get(name, b""))
             self._listeners[name].accept_on(several)
 
     def leave_sockets(self) -> None:
@@ -227,6 +229,13 @@ class Worker:
             self._maintained = routes
             seconds = self._generation.loaded.config.limits.drain_seconds
             self._http.maintain(maintenance_of(routes, seconds))
+
+    def follow_alternatives(self, values: Mapping[str, bytes]) -> None:
+        """Tell clients exactly these values of Alt-Svc, by the names of their listeners."""
+        if values != self._alternatives:
+            self._alternatives = dict(values)
+            for name, listener in self._listeners.items():
+                listener.alternative.say(values.get(name, b""))
 
     async def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Stop accepting, let what is in progress finish, then close what is left.

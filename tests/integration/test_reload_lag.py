@@ -26,6 +26,7 @@ from proxy.processes.messages.questions import (
     Drain,
     KnownBeside,
     Prepare,
+    ShowAlternatives,
     ShowChallenges,
     ShowMaintenance,
     ShowShares,
@@ -129,7 +130,9 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
             question, descriptor = site.question(number, tickets), site.material()
             ticker = Ticker(loop)
             await control.answer(question, [descriptor])
-            known = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()), ShowShares({}))
+            known = KnownBeside(
+                (), ShowChallenges((), {}), (), ShowMaintenance(()), ShowShares({}), ShowAlternatives({})
+            )
             await control.answer(Commit(number, known, Accept({}, ())), [])
             await asyncio.sleep(TICK_SECONDS * 20)
             found.setdefault(name, []).append(ticker.stop())

@@ -137,7 +137,7 @@ class Http1Connection(StreamOwner[bytes]):
         self._state = _ConnectionState.EXCHANGE
         self._is_new = False
         self.deadline = NEVER
-        writer = Http1Writer(self, service.stamps, request)
+        writer = Http1Writer(self, service.stamps, request, facts.alternative)
         exchange = self._exchange = admit(request, self, writer, service, facts)
         if exchange.refusal is not None:
             self.refuse(exchange.refusal)
@@ -213,7 +213,8 @@ class Http1Connection(StreamOwner[bytes]):
     def refuse(self, refusal: RequestRefusal) -> None:
         """Answer with our error. The connection stays only after a complete, clear request."""
         exchange = self._exchange
-        writer = Http1Writer(self, self._service.stamps, None if exchange is None else exchange.request)
+        request = None if exchange is None else exchange.request
+        writer = Http1Writer(self, self._service.stamps, request, self.facts.alternative)
         stays = refuse(refusal, exchange, writer, self._service, self._log, may_stay=self.may_stay)
         self._close_exchange(stays=stays)
 

@@ -8,6 +8,7 @@ from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
 from proxy.downstream.requests.body import CONTINUE
 from proxy.downstream.requests.request import Request
 from proxy.downstream.service.stamps import Stamps
+from proxy.http.alternative import NO_ALTERNATIVE, AlternativeService
 from proxy.http.chunked import encode_chunk, encode_trailers
 from proxy.http.delivery import (
     Delivery,
@@ -41,11 +42,18 @@ class Http1Client(Protocol):
 class Http1Writer(AnswerWriter):
     """The writer of one request, for as long as the connection answers it."""
 
-    def __init__(self, client: Http1Client, stamps: Stamps, request: Request | None) -> None:
+    def __init__(
+        self,
+        client: Http1Client,
+        stamps: Stamps,
+        request: Request | None,
+        alternative: AlternativeService = NO_ALTERNATIVE,
+    ) -> None:
         """`stamps` give the value of a `Date` field. Without a request, none was understood."""
         self._persistence = Persistence.IMPLICIT
         self._client: Final = client
         self._stamps: Final = stamps
+        self._alternative: Final = alternative
         self._minor_version: Final = 1 if request is None else request.head.minor_version
         self._framing: Final = None if request is None else request.framing
         self._delivery: Delivery | None = None
@@ -66,7 +74,7 @@ class Http1Writer(AnswerWriter):
         frame = delivery_frame(response.framing.shape, self._minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery
         self._persistence = frame.delivery.persistence
-        self._out = downstream_head(response, frame, self._stamps.date(), request_id)
+        self._out = downstream_head(response, frame, self._stamps.date(), request_id, self._alternative.line)
 
     def data(self, data: bytes | memoryview) -> None:
         assert self._delivery is not None  # the head came first
@@ -98,11 +106,11 @@ class Http1Writer(AnswerWriter):
         self._persistence = Persistence.CLOSE
         if stays:
             self._persistence = Persistence.IMPLICIT if self._minor_version else Persistence.KEEP_ALIVE
-        self._client.send(whole_answer(answer, self._persistence))
+        self._client.send(whole_answer(answer, self._persistence, self._alternative.line))
 
 
-def whole_answer(answer: OwnAnswer, persistence: Persistence) -> bytes:
-    """The bytes of an answer of ours."""
+def whole_answer(answer: OwnAnswer, persistence: Persistence, alternative: bytes = b"") -> bytes:
+    """The bytes of an answer of ours. `alternative` is one more field line, or nothing."""
     options = []
     if persistence is not Persistence.IMPLICIT:
         options.append(b"close" if persistence is Persistence.CLOSE else b"keep-alive")
@@ -110,4 +118,4 @@ def whole_answer(answer: OwnAnswer, persistence: Persistence) -> bytes:
         options.append(b"Upgrade")
     connection = b"Connection: %b\r\n" % b", ".join(options) if options else b""
     start = b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason)
-    return b"".join((start, answer.lines, connection, b"\r\n", answer.body))
+    return b"".join((start, answer.lines, alternative, connection, b"\r\n", answer.body))

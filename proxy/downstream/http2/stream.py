@@ -83,7 +83,7 @@ class Http2Stream(StreamSide):
             return
         if host.requests.priority:
             host.session.prioritize(stream, host.requests.priority)
-        writer = Http2Writer(host.session, stream, self, service.stamps)
+        writer = Http2Writer(host.session, stream, self, service.stamps, facts.alternative)
         exchange = self._exchange = admit(request, self, writer, service, facts)
         framing = request.framing
         self._is_websocket = framing.websocket is not None
@@ -186,7 +186,7 @@ class Http2Stream(StreamSide):
         host = self._host
         exchange = self._exchange
         self._exchange = None
-        writer = Http2Writer(host.session, self._stream, self, host.service.stamps)
+        writer = Http2Writer(host.session, self._stream, self, host.service.stamps, host.facts.alternative)
         refuse(refusal, exchange, writer, host.service, host.log, may_stay=True)
         self.answered()
 

@@ -6,6 +6,7 @@ from mypy_extensions import mypyc_attr
 
 from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
 from proxy.downstream.service.stamps import Stamps
+from proxy.http.alternative import NO_ALTERNATIVE, AlternativeService
 from proxy.http.head import Header
 from proxy.http.responses import Response
 from proxy.http2.fields.response_fields import (
@@ -48,12 +49,20 @@ class Http2Writer(AnswerWriter):
     no empty frame behind it.
     """
 
-    def __init__(self, session: ServerSession, stream: SessionStream, owner: WrittenStream, stamps: Stamps) -> None:
+    def __init__(
+        self,
+        session: ServerSession,
+        stream: SessionStream,
+        owner: WrittenStream,
+        stamps: Stamps,
+        alternative: AlternativeService = NO_ALTERNATIVE,
+    ) -> None:
         """`stamps` give the value of a `date` field."""
         self._session: Final = session
         self._stream: Final = stream
         self._owner: Final = owner
         self._stamps: Final = stamps
+        self._alternative: Final = alternative
         self._delivery: Delivery | None = None
         self._head: list[list[Header]] | None = None
         self._unsent = 0
@@ -76,7 +85,7 @@ class Http2Writer(AnswerWriter):
         frame = field_frame(response.framing.shape)
         self._delivery = frame.delivery
         date = b"" if b"date" in response.noted else self._stamps.date()
-        self._head = final_fields(response, frame, date, request_id)
+        self._head = final_fields(response, frame, date, request_id, self._alternative.fields)
 
     def data(self, data: bytes | memoryview) -> None:
         self._begin(ends=False)
@@ -121,7 +130,7 @@ class Http2Writer(AnswerWriter):
     def answer(self, answer: OwnAnswer, *, stays: bool) -> None:
         del stays
         fields = own_answer_fields(answer.status, answer.lines)
-        self._session.send_head(self._stream, [fields], ends=not answer.body)
+        self._session.send_head(self._stream, [fields, self._alternative.fields], ends=not answer.body)
         if answer.body:
             self._session.send_data(self._stream, answer.body)
             self._session.send_end(self._stream)

@@ -17,6 +17,7 @@ from proxy.downstream.requests.requester import PeerTrust
 from proxy.downstream.service.connections import Sheddable
 from proxy.downstream.tunnels.relay_visitors import PassedVisitor
 from proxy.downstream.tunnels.tcp_connection import TcpConnection
+from proxy.http.alternative import AlternativeService
 from proxy.limits.connections import ClientCounts, ConnectionCounts
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.networks import EXEMPT, is_in, network_of
@@ -54,6 +55,8 @@ class Listener:
         self.room: Final = Room(
             runtime.name, self.counts, services.http.connections, clock, partial(services.turned_away.add, runtime.name)
         )
+        self.alternative: Final = AlternativeService()
+        """Where clients are told that it serves HTTP/3."""
         self.deadline = 0.0
         """Always over, so that each sweep calls `deadline_passed` (`deadlines.Watched`)."""
 
@@ -209,6 +212,7 @@ class _Arrival:
         facts.origin = Origin(self._sock, header)
         facts.via = services.http.via
         facts.listener_places = self._listener
+        facts.alternative = self._listener.alternative
         if result.protocol is HttpProtocol.HTTP_2:
             keep_little_unsent(self._sock)
         connection = take_over(services.http, stream, facts)

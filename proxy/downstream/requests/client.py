@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.downstream.requests.origin import Origin, RequestLink, described
 from proxy.downstream.requests.requester import PeerTrust, Requester
 from proxy.downstream.requests.standing import NoLongerWelcome, standing
+from proxy.http.alternative import NO_ALTERNATIVE, AlternativeService
 from proxy.http.fields import Fields
 from proxy.http.forwarded_head import ForwardedPeer, client_cert_lines
 from proxy.http.via import NAMELESS, OwnVia
@@ -66,6 +67,8 @@ class ClientFacts(ClientLink):
         """Where it comes from: for servers that want a PROXY header."""
         self.via: OwnVia = NAMELESS
         """How the proxy is known to servers."""
+        self.alternative: AlternativeService = NO_ALTERNATIVE
+        """Where its listener serves HTTP/3."""
 
     def described(self) -> DescribedConnection:
         return described(self.origin, self.address, self.tls)

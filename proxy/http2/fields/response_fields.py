@@ -49,14 +49,17 @@ def field_frame(response: ResponseFraming) -> FieldFrame:
     return FieldFrame(sent, [_STATUS[response.head.status]], end)
 
 
-def final_fields(response: Response, frame: FieldFrame, date: bytes, request_id: bytes) -> list[list[AnyHeader]]:
+def final_fields(
+    response: Response, frame: FieldFrame, date: bytes, request_id: bytes, alternative: list[Header] = _NO_FIELDS
+) -> list[list[AnyHeader]]:
     """Make the head of a final response, in parts for the encoder.
 
-    `date` is used if the upstream sent none (RFC 9110 6.6.1).
+    `date` is used if the upstream sent none (RFC 9110 6.6.1). `alternative` are fields of ours that
+    are the same for a long time, or none.
     """
     own = _own_fields(response, date, request_id) or _NO_FIELDS
     length = response.framing.length_part
-    return [frame.start, response.beginning.fields, response.rest.fields, own, frame.end, length]
+    return [frame.start, response.beginning.fields, response.rest.fields, own, alternative, frame.end, length]
 
 
 def _own_fields(response: Response, date: bytes, request_id: bytes) -> list[Header]:

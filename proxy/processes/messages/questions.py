@@ -174,6 +174,13 @@ class ShowShares(Question[Done]):
 
 
 @dataclass(frozen=True, slots=True)
+class ShowAlternatives(Question[Done]):
+    """Tell clients these values of Alt-Svc, by the names of their listeners; others say nothing."""
+
+    values: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class KnownBeside:
     """What a worker has to know beside its configuration, and what changes between two of them."""
 
@@ -183,6 +190,7 @@ class KnownBeside:
     """The tokens to which no process logs in."""
     maintenance: ShowMaintenance
     shares: ShowShares
+    alternatives: ShowAlternatives
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +301,7 @@ ParentQuestion = (
     | ShowChallenges
     | ShowMaintenance
     | ShowShares
+    | ShowAlternatives
     | Commit
     | Ping
     | SwitchLog

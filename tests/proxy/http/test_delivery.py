@@ -103,6 +103,15 @@ def sent_downstream(
     return lines(downstream_head(response, frame, DATE, b"id-1"))
 
 
+def test_line_of_ours_about_http_3_stands_among_the_fields() -> None:
+    response = answer(b"HTTP/1.1 200 Fine", (b"Content-Length", b"0"))
+    frame = delivery_frame(response.framing, 1, accepts_trailers=False, keep_alive=True)
+    said = lines(downstream_head(response, frame, DATE, b"id-1", b"Alt-Svc: clear\r\n"))
+    silent = lines(downstream_head(response, frame, DATE, b"id-1"))
+    assert [line for line in said if line not in silent] == [b"Alt-Svc: clear"]
+    assert said[-1] == silent[-1]
+
+
 def test_response_is_written_anew() -> None:
     headers = [
         (b"Server", b"demo"),

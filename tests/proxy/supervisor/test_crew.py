@@ -15,7 +15,13 @@ from proxy.limits.rates import FleetLimit
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
 from proxy.processes.messages.answers import WorkerFigures
-from proxy.processes.messages.questions import KnownBeside, ShowChallenges, ShowMaintenance, ShowShares
+from proxy.processes.messages.questions import (
+    KnownBeside,
+    ShowAlternatives,
+    ShowChallenges,
+    ShowMaintenance,
+    ShowShares,
+)
 from proxy.processes.messages.version import VERSION
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.log_target import LogTarget
@@ -54,13 +60,18 @@ async def crew(site: Site, tmp_path: Path) -> AsyncIterator[Crew]:
 
 
 async def test_worker_that_joins_is_told_what_cas_may_be_shown(crew: Crew) -> None:
-    nothing = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()), ShowShares({}))
+    nothing = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()), ShowShares({}), ShowAlternatives({}))
     assert crew.known() == nothing
     challenge = TlsChallenge("chat.test", bytes(32))
     await crew.proofs.challenges.present(challenge)
     assert crew.known().challenges == ShowChallenges((challenge,), {})
     await crew.proofs.challenges.withdraw(challenge)
     assert crew.known() == nothing
+
+
+async def test_worker_that_joins_is_told_what_clients_are_told_of_http_3(crew: Crew) -> None:
+    await crew.say({"public": b"clear"})
+    assert crew.known().alternatives == ShowAlternatives({"public": b"clear"})
 
 
 async def test_a_column_is_free_again_when_its_worker_is_gone(crew: Crew) -> None:

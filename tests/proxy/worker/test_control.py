@@ -33,6 +33,7 @@ from proxy.processes.messages.questions import (
     Ping,
     PinVerdict,
     Question,
+    ShowAlternatives,
     ShowChallenges,
     ShowMaintenance,
     ShowShares,
@@ -107,7 +108,7 @@ class Parent:
     async def commit(self, edition: Edition, slots: Sequence[int] = (0,)) -> None:
         gone = self.sockets.prepare(addresses_of(edition.binds), 1).commit()
         accept, descriptors = self.listing(slots)
-        known = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()), ShowShares({}))
+        known = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()), ShowShares({}), ShowAlternatives({}))
         await self.ask(Commit(edition.number, known, accept), descriptors)
         for one in gone:
             one.close()

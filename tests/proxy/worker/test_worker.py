@@ -241,6 +241,28 @@ class TestSwap:
             assert (await run.visit(second)).startswith(b"HTTP/1.1 421")
 
 
+async def test_clients_are_told_of_http_3_as_the_parent_says(site: Site, made: Made, tmp_path: Path) -> None:
+    both = listener("public") + listener("second") + site.identity + MINIMAL_REST
+
+    async def told(run: Running, sock: socket.socket) -> list[bytes]:
+        reader, writer = await run.connect(sock)
+        writer.write(REQUEST)
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return [line for line in head.split(b"\r\n") if line.startswith(b"Alt-Svc")]
+
+    async with running(site, made(both), tmp_path) as run:
+        first, second = bound(), bound()
+        run.worker.accept_on({"public": [first]})
+        assert await told(run, first) == []
+        run.worker.follow_alternatives({"public": b"clear", "second": b"other"})
+        run.worker.accept_on({"public": [first], "second": [second]})
+        assert await told(run, first) == [b"Alt-Svc: clear"]
+        assert await told(run, second) == [b"Alt-Svc: other"]
+        run.worker.follow_alternatives({"second": b"other"})
+        assert await told(run, first) == []
+
+
 class TestDrain:
     async def test_idle_connections_end_cleanly_and_new_ones_are_refused(
         self, site: Site, made: Made, tmp_path: Path

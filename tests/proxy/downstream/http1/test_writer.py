@@ -7,6 +7,7 @@ from proxy.downstream.requests.answer_writer import OwnAnswer
 from proxy.downstream.requests.body import CONTINUE
 from proxy.downstream.requests.request import RequestReader
 from proxy.downstream.service.stamps import Stamps
+from proxy.http.alternative import AlternativeService, http3_at
 from proxy.http.delivery import Persistence
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.websocket.upgrade import accept_value
@@ -50,6 +51,20 @@ class Case:
     def sent(self) -> bytes:
         """All that the client got."""
         return b"".join(self.client.writes)
+
+
+def test_each_answer_says_where_http_3_is_served_once_that_is_known() -> None:
+    case = Case()
+    alternative = AlternativeService()
+    writer = Http1Writer(case.client, Stamps(lambda: WALL_CLOCK), case.request, alternative)
+    ours = OwnAnswer(404, b"Not Found", b"X: y\r\n", b"")
+    writer.answer(ours, stays=True)
+    assert b"Alt-Svc" not in case.sent
+    alternative.say(http3_at(443, 60))
+    writer.answer(ours, stays=True)
+    writer.start(case.understood(b"Content-Length: 0"), b"f00-1", is_request_complete=True)
+    writer.flush()
+    assert case.sent.count(b'\r\nAlt-Svc: h3=":443"; ma=60\r\n') == 2
 
 
 @pytest.mark.parametrize("minor", [0, 1])

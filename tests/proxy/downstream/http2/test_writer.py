@@ -3,6 +3,7 @@
 from proxy.downstream.http2.writer import Http2Writer
 from proxy.downstream.requests.answer_writer import OwnAnswer
 from proxy.downstream.service.stamps import Stamps
+from proxy.http.alternative import NO_ALTERNATIVE, AlternativeService, http3_at
 from proxy.http.responses import ResponseReader
 from tests.fakes_http import LIMITS, WALL_CLOCK, response
 from tests.fakes_http2 import GET, Http2Conversation
@@ -11,13 +12,14 @@ from tests.fakes_http2 import GET, Http2Conversation
 class Case:
     """The writer of a stream whose client waits, beside the one of the proxy."""
 
-    def __init__(self) -> None:
+    def __init__(self, alternative: AlternativeService = NO_ALTERNATIVE) -> None:
         self.talk = Http2Conversation()
         self.number = self.talk.ask(GET)
         self.stream = self.talk.streams()[0]
         self.writes = 0
         self.ended = 0
-        self.writer = Http2Writer(self.talk.connection.session, self.stream, self, Stamps(lambda: WALL_CLOCK))
+        session = self.talk.connection.session
+        self.writer = Http2Writer(session, self.stream, self, Stamps(lambda: WALL_CLOCK), alternative)
 
     def send(self) -> None:
         """Offer what waits to the client."""
@@ -84,6 +86,20 @@ def test_answer_of_the_proxy_has_no_fields_about_the_connection() -> None:
     assert case.ended == 0
     case.writer.complete()
     assert case.ended == 1
+
+
+def test_each_answer_says_where_http_3_is_served_once_that_is_known() -> None:
+    alternative = AlternativeService()
+    alternative.say(http3_at(443, 60))
+    own = Case(alternative)
+    own.writer.answer(OwnAnswer(404, b"Not Found", b"", b""), stays=True)
+    forwarded = Case(alternative)
+    forwarded.start(b"Content-Length: 0")
+    forwarded.writer.end([])
+    forwarded.writer.flush()
+    for case in (own, forwarded):
+        case.talk.pump()
+        assert case.talk.head(case.number)[b"alt-svc"] == b'h3=":443"; ma=60'
 
 
 def test_answer_to_head_ends_with_its_head() -> None:

@@ -52,6 +52,13 @@ def test_response_becomes_fields() -> None:
     ]
 
 
+def test_fields_of_ours_are_a_part_of_their_own() -> None:
+    response = read(b"Content-Length: 0")
+    ours: list[Header] = [(b"alt-svc", b"clear")]
+    parts = final_fields(response, field_frame(response.framing), DATE, b"id-1", ours)
+    assert sum(part is ours for part in parts) == 1
+
+
 def test_date_and_id_of_the_server_are_kept() -> None:
     """RFC 9110 6.6.1."""
     response = read(b"Date: yesterday", b"X-Request-Id: theirs", b"Content-Length: 0")
