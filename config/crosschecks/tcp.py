@@ -18,6 +18,7 @@ _HTTP_LISTENER_KEYS = {
     "http": 'no http here: a listener with protocol = "tcp" offers the protocols of alpn',
     "client_address_from": 'no such key: a listener with protocol = "tcp" reads no fields; see proxy_protocol',
     "http3": 'no http3 here: a listener with protocol = "tcp" accepts TCP only',
+    "http3_port": 'no such key: a listener with protocol = "tcp" has no http3',
 }
 _TCP_LISTENER_KEYS = ("upstream", "upstream_by_name", "alpn", "alpn_required")
 

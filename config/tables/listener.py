@@ -104,7 +104,7 @@ class ListenerConfig(Table):
     `client_address_from` is the one that names the client. With `proxy_protocol` only
     `header_senders` may connect, each time with a PROXY header first, which names the client.
     Limits on single clients do not hold for those in `exempt`. `http3` serves HTTP/3 as well, on
-    the UDP ports of `bind`.
+    the UDP ports of `bind`; `http3_port` is what clients are told, None for the port of the first.
     """
 
     bind: Annotated[tuple[BindAddress, ...], one_or_a_list("0.0.0.0:443"), Field(min_length=1)]
@@ -126,6 +126,7 @@ class ListenerConfig(Table):
     client_address_from: ClientAddressFrom = ClientAddressFrom.X_FORWARDED_FOR
     exempt: tuple[Network, ...] = ()
     http3: bool = Field(default=False, strict=True)
+    http3_port: int | None = Field(default=None, ge=1, le=65_535, strict=True)
     limits: ListenerLimitsConfig = Field(default_factory=ListenerLimitsConfig)
 
     @model_validator(mode="after")
@@ -151,6 +152,12 @@ class ListenerConfig(Table):
                 "a listener of its own for http3: a PROXY header has no place in QUIC",
                 found="http3 together with proxy_protocol",
                 about=("http3", "proxy_protocol"),
+            )
+        if self.http3_port is not None and not self.http3:
+            raise Refused(
+                "http3 = true as well: it is the port that clients are told for it",
+                found="http3_port without http3",
+                about=("http3", "http3_port"),
             )
         if self.http3 and self.passthrough:
             raise Refused(

@@ -82,7 +82,10 @@ def test_what_fits_is_no_problem(tables: dict[str, Any]) -> None:
                 'listener.irc.passthrough."::1": "::1"',
             ],
         ),
-        (listener(http3=True), ['listener.irc.http3: http3 together with protocol = "tcp"']),
+        (
+            listener(http3=True, http3_port=1),
+            [f'listener.irc.{key}: {key} together with protocol = "tcp"' for key in ("http3", "http3_port")],
+        ),
         (listener(alpn_required=True), ["listener.irc.alpn_required: alpn_required without alpn"]),
         (listener(upstream="other"), ['listener.irc.upstream: "other"']),
         (

@@ -77,6 +77,13 @@ def test_http3_is_off_and_has_a_listener_of_its_own() -> None:
     assert "valid boolean" in refused("http3", "yes")
 
 
+def test_port_of_http3_is_nothing_without_it() -> None:
+    assert "http3 = true as well" in refused("http3_port", 443)
+    assert "less than or equal to 65535" in refused("http3_port", 65_536)
+    table = {"bind": "127.0.0.1:1", "http3": True, "http3_port": 443}
+    assert ListenerConfig.model_validate(table).http3_port == 443
+
+
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
