@@ -153,6 +153,16 @@ EXAMPLES = (
         "give a listener this name or address",
     ),
     Example(
+        process.Http3Offered("public", 443),
+        {"event": "http3_offered", "listener": "public", "port": 443},
+        "listener public serves HTTP/3: clients are told to use UDP port 443",
+    ),
+    Example(
+        process.Http3NotOffered("public", "no answer within 5 s"),
+        {"event": "http3_not_offered", "listener": "public", "reason": "no answer within 5 s"},
+        "listener public does not offer HTTP/3: no answer within 5 s; clients use HTTP/2",
+    ),
+    Example(
         process.AdminCrowded("the admin socket", 32, 7),
         {"event": "admin_crowded", "socket": "the admin socket", "connections": 32, "sent_away": 7},
         "the admin socket has 32 connections: each new one replaces an older one, first those without a request; "

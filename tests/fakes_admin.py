@@ -25,6 +25,7 @@ from proxy.observe.scrape import (
     CertificateFacts,
     ConfigurationFacts,
     FleetFacts,
+    Http3Facts,
     ListenerFacts,
     MaintenanceFacts,
     RevocationFacts,
@@ -105,6 +106,8 @@ def fed(times: int = 1) -> Counters:
         token.errors += 1
     counters.listener("public").open = 4
     counters.listener("public").http2.resets[ResetCause.CLIENT] = times
+    http3 = counters.listener("public").http3
+    http3.connections, http3.connections_open = 2 * times, 1
     socket = counters.route("chat.test/gateway")
     socket.websockets, socket.websockets_open = 3 * times, 2
     socket.from_client.messages, socket.from_client.bytes = 40 * times, 4_000 * times
@@ -170,7 +173,9 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
         generation=2,
         workers=workers or (worker(0, fed()), worker(1, fed(3))),
         listeners=(
-            ListenerFacts("public", ("0.0.0.0:443", "[::]:443"), "prefer", "X25519MLKEM768 / X25519"),
+            ListenerFacts(
+                "public", ("0.0.0.0:443", "[::]:443"), "prefer", "X25519MLKEM768 / X25519", Http3Facts(443, None)
+            ),
             ListenerFacts("strict", ("0.0.0.0:8443",), "require", "X25519MLKEM768"),
         ),
         certificates=(

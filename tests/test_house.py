@@ -20,7 +20,7 @@ def test_rooms_have_no_circle_and_no_file_lies_loose(package: str) -> None:
 
 def test_few_rooms_on_few_floors() -> None:
     arrows = house.rooms(house.imports(), "proxy")
-    assert len(arrows) <= 24
+    assert len(arrows) <= 25
     assert house.height(arrows) <= 12
 
 

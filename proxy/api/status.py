@@ -92,6 +92,17 @@ class Http2Row(TypedDict):
     """By cause."""
 
 
+class Http3Row(TypedDict):
+    """HTTP/3 of a listener: its connections, and the UDP port that clients reach. `fault`: why
+    answers do not offer it, None if they do.
+    """
+
+    port: int
+    fault: str | None
+    connections: int
+    connections_open: int
+
+
 class RelayRow(TypedDict):
     """The connections of a listener that are relayed without being read."""
 
@@ -122,6 +133,8 @@ class ListenerRow(TypedDict):
     protocols: dict[str, int]
     """Requests by version of HTTP."""
     http2: Http2Row
+    http3: Http3Row | None
+    """Only with `http3` in its table, else None."""
     relays: list[RelayRow]
 
 

@@ -92,6 +92,14 @@ class Http2Counts(TypedDict):
     streams_open: int
 
 
+class Http3Counts(TypedDict):
+    """Connections of HTTP/3 of a listener."""
+
+    listener: str
+    connections: int
+    open: int
+
+
 class ResetRow(TypedDict):
     """Streams of HTTP/2 that were reset for a cause."""
 
@@ -305,6 +313,7 @@ class ListenerFamilies(TypedDict, total=False):
     listener_requests: list[ListenerRequestRow]
     protocol_requests: list[ProtocolRequestRow]
     http2: list[Http2Counts]
+    http3: list[Http3Counts]
     http2_resets: list[ResetRow]
 
 

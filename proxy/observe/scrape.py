@@ -256,13 +256,24 @@ class ConfigurationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Http3Facts:
+    """HTTP/3 of a listener: the UDP port that clients reach. `fault`: why answers do not offer it,
+    None if they do.
+    """
+
+    port: int
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerFacts:
-    """What one listener offers, and its addresses."""
+    """What one listener offers, and its addresses. `http3` is None without that key."""
 
     name: str
     addresses: Sequence[str]
     pq: str
     groups: str
+    http3: Http3Facts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from proxy.api.status import (
     BreakingRow,
     ConfigurationRow,
     HandshakesRow,
+    Http3Row,
     ListenerRow,
     MaintenanceRow,
     SealingRow,
@@ -32,7 +33,15 @@ from proxy.figures.snapshot import Row, Rows, rows_of
 from proxy.observe.counts.breaking import merge_breaking, merge_kinds
 from proxy.observe.metrics.exposition import families
 from proxy.observe.request_figures import protocol_figures, route_figures
-from proxy.observe.scrape import BackupFacts, CertificateFacts, ConfigurationFacts, ListenerFacts, Scrape, WorkerScrape
+from proxy.observe.scrape import (
+    BackupFacts,
+    CertificateFacts,
+    ConfigurationFacts,
+    Http3Facts,
+    ListenerFacts,
+    Scrape,
+    WorkerScrape,
+)
 
 _DAY: Final = 86_400.0
 _HYBRID: Final = frozenset({"hybrid", "hybrid_after_retry"})
@@ -144,6 +153,7 @@ def _listener(listener: ListenerFacts, rows: Mapping[str, Rows]) -> ListenerRow:
             "streams_open": sum(row["streams_open"] for row in of_it("http2")),
             "resets": _sums(of_it("http2_resets"), "cause"),
         },
+        "http3": None if listener.http3 is None else _http3(listener.http3, of_it("http3")),
         "relays": [
             {
                 "kind": row["kind"],
@@ -154,6 +164,15 @@ def _listener(listener: ListenerFacts, rows: Mapping[str, Rows]) -> ListenerRow:
             }
             for row in of_it("relays")
         ],
+    }
+
+
+def _http3(facts: Http3Facts, rows: Rows) -> Http3Row:
+    return {
+        "port": facts.port,
+        "fault": facts.fault,
+        "connections": sum(row["connections"] for row in rows),
+        "connections_open": sum(row["open"] for row in rows),
     }
 
 

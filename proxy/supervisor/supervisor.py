@@ -35,6 +35,7 @@ from proxy.supervisor.control.scraping import Scraping, listener_facts
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.editions.edition import Edition, reread_edition
 from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.http3 import Http3Offers, http3_doors, probe
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.reloads.announcements import Announcements
 from proxy.supervisor.reloads.changeover import Changeover, ChangingParts, Takeover
@@ -107,12 +108,19 @@ class Supervisor:
         membership = self._membership_of(safe, payload)
         self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time, CLOCKS.wall)
         self.watch: Final = LogWatch(loop, lambda: self.served.edition.loaded, tell, CLOCKS.wall)
+        self.http3: Final = Http3Offers(
+            lambda: http3_doors(self.served.edition.loaded.config, sockets.by_listener),
+            probe,
+            self.crew.say,
+            tell,
+            loop.time,
+        )
         self.alerting: Final = self._alerting_of()
         sealing = SealingRenewal(loop, self.changeover.changing, safe, self.served, tell, now_in_utc)
         secrets = (self.tickets.run, unsealing.run, payload.run, sealing.run)
         # the first round of rotations needs the fleet, if there is one
         early = () if membership is None else (membership.run,)
-        self._background: Final = early, (*secrets, self.fetched.run, self.watch.run, self.alerting.run)
+        self._background: Final = early, (*secrets, self.fetched.run, self.watch.run, self.http3.run, self.alerting.run)
         """What runs from the start on, and what runs while this process serves."""
         self.upgrading: Final = Upgrading(
             loop,
@@ -254,6 +262,7 @@ class Supervisor:
             sealing=lambda: sealing.facts,
             membership=lambda: None if membership is None else membership.facts(),
             upgrade=lambda: self.upgrading.facts,
+            http3=lambda: self.http3.facts(),
             former_workers=lambda: self.upgrading.former.pids,
             ability=ability,
         )

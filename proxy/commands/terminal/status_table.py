@@ -68,8 +68,7 @@ def _parts(document: StatusDocument) -> Iterator[RenderableType]:
     yield from _upgrade(document["upgrade"], document["former_workers"])
     yield _workers(document["workers"])
     yield _listeners(document["listeners"])
-    if any(one["http2"]["connections"] for one in document["listeners"]):
-        yield _http2(document["listeners"])
+    yield from _protocols(document["listeners"])
     yield from request_tables(document["routes"], document["protocols"])
     if any(one["relays"] for one in document["listeners"]):
         yield _relays(document["listeners"])
@@ -165,6 +164,13 @@ def _listeners(listeners: Sequence[ListenerRow]) -> Table:
     return table
 
 
+def _protocols(listeners: Sequence[ListenerRow]) -> Iterator[Table]:
+    if any(one["http2"]["connections"] for one in listeners):
+        yield _http2(listeners)
+    if any(one.get("http3") for one in listeners):  # a proxy of before has no such key
+        yield _http3(listeners)
+
+
 def _http2(listeners: Sequence[ListenerRow]) -> Table:
     table = titled_table("HTTP/2", "listener", ">connections", ">open", ">requests", ">streams open", "streams reset")
     for one in listeners:
@@ -177,6 +183,23 @@ def _http2(listeners: Sequence[ListenerRow]) -> Table:
                 str(one["protocols"].get("h2", 0)),
                 str(http2["streams_open"]),
                 Text(", ".join(f"{cause} {count}" for cause, count in http2["resets"].items()) or "-"),
+            )
+    return table
+
+
+def _http3(listeners: Sequence[ListenerRow]) -> Table:
+    table = titled_table("HTTP/3", "listener", ">UDP port", ">connections", ">open", ">requests", "clients are told")
+    for one in listeners:
+        http3 = one.get("http3")
+        if http3 is not None:
+            told = "yes" if http3["fault"] is None else f"no: {http3['fault']}"
+            table.add_row(
+                one["name"],
+                str(http3["port"]),
+                str(http3["connections"]),
+                str(http3["connections_open"]),
+                str(one["protocols"].get("h3", 0)),
+                Text(told, "" if http3["fault"] is None else "yellow"),
             )
     return table
 

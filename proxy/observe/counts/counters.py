@@ -23,7 +23,7 @@ from proxy.observe.counts.breaking import BreakingClients
 from proxy.observe.counts.busiest import EVERY, BusiestClients
 from proxy.observe.counts.listener_counters import ListenerCounters, listener_rows, relays_of
 from proxy.observe.counts.relay_counters import relay_rows
-from proxy.observe.counts.request_classes import HTTP_2, MALFORMED, SERVER_ERRORS, protocol_seconds
+from proxy.observe.counts.request_classes import HTTP_2, HTTP_3, MALFORMED, SERVER_ERRORS, protocol_seconds
 from proxy.observe.counts.route_counters import RouteCounters, route_rows
 from proxy.observe.logs.access_log import RequestRecord
 from proxy.payload.messages.causes import Cause
@@ -60,7 +60,7 @@ class Counters:
         self._failures: Counter[tuple[str, str]] = Counter()
         self._listeners: dict[str, ListenerCounters] = {}
         self._routes: dict[str | None, RouteCounters] = {}
-        self._http_2_seconds = Histogram(REQUEST_SECONDS)
+        self._later_seconds = {HTTP_2: Histogram(REQUEST_SECONDS), HTTP_3: Histogram(REQUEST_SECONDS)}
         self._servers: dict[str, Histogram] = {}
         self._busiest = BusiestClients()
         self._until_sample = 1
@@ -122,10 +122,8 @@ class Counters:
         if record.error is not None:
             hundreds = self._failed(record, route, record.error)
         route.statuses[hundreds] += 1
-        listener.statuses[hundreds] += 1
-        is_http_2 = record.connection.protocol == HTTP_2
-        if is_http_2:
-            listener.http2.requests += 1
+        protocol = record.connection.protocol
+        listener.request(hundreds, protocol)
         bucket = route.first_byte_seconds.observe(record.first_byte)
         if record.upstream is not None:
             server = self._servers.get(record.upstream)
@@ -142,9 +140,10 @@ class Counters:
             _websocket_over(route, record)
             return
         bucket = route.seconds.observe(record.duration)
-        if is_http_2:
-            self._http_2_seconds.counts[bucket] += 1  # likewise
-            self._http_2_seconds.sum += record.duration
+        later = self._later_seconds.get(protocol)
+        if later is not None:
+            later.counts[bucket] += 1  # likewise
+            later.sum += record.duration
         route.request_bytes += record.request_bytes
         route.response_bytes += record.response_bytes
 
@@ -171,7 +170,7 @@ class Counters:
             **listener_rows(self._listeners),
             **relay_rows(relays_of(self._listeners)),
             **route_rows([(label or NOWHERE, one) for label, one in self._routes.items()]),
-            "protocol_seconds": protocol_seconds([one.seconds for one in self._routes.values()], self._http_2_seconds),
+            "protocol_seconds": protocol_seconds([one.seconds for one in self._routes.values()], self._later_seconds),
             "tokens": [one.row(name) for name, one in self._tokens.items()],
             "key_signatures": [row for one in self._tokens.values() for row in one.key_rows()],
             "token_signing_seconds": [one.signing_seconds.row(token=name) for name, one in self._tokens.items()],

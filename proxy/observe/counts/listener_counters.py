@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from proxy.figures.histogram import HANDSHAKE_SECONDS, Histogram
 from proxy.figures.snapshot import ListenerFamilies
 from proxy.observe.counts.relay_counters import RelayCounters
-from proxy.observe.counts.request_classes import CLASSES, class_name, protocol_requests
+from proxy.observe.counts.request_classes import CLASSES, HTTP_2, HTTP_3, class_name, protocol_requests
 
 if TYPE_CHECKING:
     from proxy.http2.wire.causes import ResetCause
@@ -25,6 +25,16 @@ class Http2Counters:
         self.streams_open = 0
 
 
+class Http3Counters:
+    """The HTTP/3 connections of one listener. Their driver counts."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.connections_open = 0
+        self.requests = 0
+        """Requests that are over; `Counters.request` counts them."""
+
+
 class ListenerCounters:
     def __init__(self) -> None:
         self.accepted = 0
@@ -34,8 +44,17 @@ class ListenerCounters:
         """Requests by the first digit of their status."""
         self.handshake_seconds = Histogram(HANDSHAKE_SECONDS)
         self.http2 = Http2Counters()
+        self.http3 = Http3Counters()
         self.tcp = RelayCounters()
         self.passthrough = RelayCounters()
+
+    def request(self, hundreds: int, protocol: str) -> None:
+        """Count a request by the first digit of its status, and by its version of HTTP."""
+        self.statuses[hundreds] += 1
+        if protocol == HTTP_2:
+            self.http2.requests += 1
+        elif protocol == HTTP_3:
+            self.http3.requests += 1
 
 
 def listener_rows(listeners: Mapping[str, ListenerCounters]) -> ListenerFamilies:
@@ -51,7 +70,7 @@ def listener_rows(listeners: Mapping[str, ListenerCounters]) -> ListenerFamilies
             if count
         ],
         "protocol_requests": protocol_requests(
-            (name, sum(one.statuses), one.http2.requests) for name, one in sorted(listeners.items())
+            (name, sum(one.statuses), one.http2.requests, one.http3.requests) for name, one in sorted(listeners.items())
         ),
         "http2": [
             {
@@ -61,6 +80,11 @@ def listener_rows(listeners: Mapping[str, ListenerCounters]) -> ListenerFamilies
                 "streams_open": one.http2.streams_open,
             }
             for name, one in listeners.items()
+        ],
+        "http3": [
+            {"listener": name, "connections": one.http3.connections, "open": one.http3.connections_open}
+            for name, one in listeners.items()
+            if one.http3.connections
         ],
         "http2_resets": [
             {"listener": name, "cause": cause, "count": count}

@@ -208,6 +208,43 @@ class SocketUnused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Http3Offered(Event):
+    """A handshake of the proxy with itself by UDP has succeeded: from now on, the answers of the
+    listener offer HTTP/3."""
+
+    event = "http3_offered"
+    level = Level.INFORMATION
+
+    listener: str
+    """Name of the listener."""
+    port: int
+    """The UDP port in the answers."""
+
+    def sentence(self) -> str:
+        return f"listener {self.listener} serves HTTP/3: clients are told to use UDP port {self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Http3NotOffered(Event):
+    """A listener with `http3` cannot be reached by UDP, or a reload has switched `http3` off. Its
+    answers offer HTTP/3 no more, and clients use HTTP/2.
+
+    `plexigate doctor` shows what is missing. The proxy tries again every 30 seconds.
+    """
+
+    event = "http3_not_offered"
+    level = Level.WARNING
+
+    listener: str
+    """Name of the listener."""
+    reason: str
+    """Why."""
+
+    def sentence(self) -> str:
+        return f"listener {self.listener} does not offer HTTP/3: {self.reason}; clients use HTTP/2"
+
+
+@dataclass(frozen=True, slots=True)
 class AdminCrowded(Event):
     """The admin socket or the port of the metrics has reached its connection limit. Each new
     one replaces an older one. Written at most once a minute.

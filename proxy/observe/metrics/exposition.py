@@ -70,6 +70,11 @@ def families(scrape: Scrape) -> dict[str, Rows]:
             {"receiver": receiver, "result": result, "count": count}
             for (receiver, result), count in sorted(scrape.alert_deliveries.items())
         ],
+        "http3_offered": [
+            {"listener": one.name, "offered": int(one.http3.fault is None)}
+            for one in scrape.listeners
+            if one.http3 is not None
+        ],
         "maintenance": [{"route": one.route, "since": one.since} for one in scrape.maintenance],
         "sealing_keys": _sealing_keys(scrape),
         **_fleet(scrape),

@@ -51,7 +51,7 @@ _CONNECTIONS: Final = (
 _HTTP_2: Final = (
     counter(
         "protocol_requests",
-        "Requests of a listener by version of HTTP: h2, http/1.1.",
+        "Requests of a listener by version of HTTP: h3, h2, http/1.1.",
         "protocol_requests",
         "listener",
         "protocol",
@@ -74,6 +74,17 @@ _HTTP_2: Final = (
         "http2_resets",
         "listener",
         "cause",
+    ),
+)
+_HTTP_3: Final = (
+    counter("http3_connections", "HTTP/3 connections.", "http3", "listener", value="connections"),
+    gauge("http3_connections_open", "Open HTTP/3 connections.", "http3", "listener", value="open"),
+    gauge(
+        "http3_offered",
+        "1 if the answers of a listener with http3 offer it by Alt-Svc; 0 if it cannot be reached by UDP.",
+        "http3_offered",
+        "listener",
+        value="offered",
     ),
 )
 _PAYLOADS: Final = (
@@ -359,6 +370,7 @@ GROUPS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "Keys in tokens": TOKENS,
     "Connections": _CONNECTIONS,
     "HTTP/2": _HTTP_2,
+    "HTTP/3": _HTTP_3,
     "Requests and WebSockets": REQUESTS,
     "TCP and passthrough": _RELAYS,
     "Payload encryption": _PAYLOADS,

@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from config.displayed import displayed
@@ -14,6 +15,7 @@ from proxy.observe.history.history import History
 from proxy.observe.scrape import (
     ConfigurationFacts,
     FleetFacts,
+    Http3Facts,
     ListenerFacts,
     MaintenanceFacts,
     Scrape,
@@ -74,6 +76,8 @@ class Scraping:
     sealing: Callable[[], SealingFacts | None]
     membership: Callable[[], FleetFacts | None]
     upgrade: Callable[[], UpgradeFacts | None]
+    http3: Callable[[], Mapping[str, Http3Facts]]
+    """By listener."""
     former_workers: Callable[[], Sequence[int]]
     """The processes of the previous version that still drain."""
     history: History = field(default_factory=History)
@@ -87,7 +91,7 @@ class Scraping:
             version=self.version,
             generation=self.served.edition.number,
             workers=[self._worker(worker, has_told=has_told) for worker, has_told in workers.items()],
-            listeners=list(listener_facts(self.served, self.sockets)),
+            listeners=list(listener_facts(self.served, self.sockets, self.http3())),
             certificates=self.served.edition.identities.certificates,
             revocations=self.fetched.facts(self.served.edition.identities.revocations),
             published_lists=self.rotating.lists.facts,
@@ -142,11 +146,13 @@ def _configuration(edition: Edition) -> ConfigurationFacts:
     return ConfigurationFacts(path, digest, read_at, displayed(edition.content))
 
 
-def listener_facts(served: ServedEdition, sockets: ListeningSockets) -> Iterator[ListenerFacts]:
+def listener_facts(
+    served: ServedEdition, sockets: ListeningSockets, http3: Mapping[str, Http3Facts] = MappingProxyType({})
+) -> Iterator[ListenerFacts]:
     offers = served.offers
     addresses = sockets.by_listener
     for one in () if offers is None else offers.listeners:
-        yield ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups)
+        yield ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups, http3.get(one.name))
     if PLAIN_LISTENER in addresses:
         yield ListenerFacts(PLAIN_LISTENER, addresses[PLAIN_LISTENER], "no TLS", "")
 

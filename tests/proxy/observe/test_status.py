@@ -95,6 +95,12 @@ def test_listeners_have_their_figures_of_http_2() -> None:
     }
 
 
+def test_listener_with_http_3_has_its_figures_and_tells_whether_clients_know() -> None:
+    public, strict = status(scrape())["listeners"]
+    assert public["http3"] == {"port": 443, "fault": None, "connections": 8, "connections_open": 2}
+    assert strict["http3"] is None
+
+
 def test_share_of_hybrid_handshakes_leaves_out_who_was_refused() -> None:
     handshakes = status(scrape())["handshakes"]
     assert (handshakes["established"], handshakes["hybrid"], handshakes["hybrid_share"]) == (40, 28, 0.7)

@@ -12,7 +12,15 @@ from proxy.commands.terminal.status_table import duration, share, size, status_t
 from proxy.http2.wire.causes import ResetCause
 from proxy.observe.counts.counters import Counters
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
-from proxy.observe.scrape import BackupFacts, RevocationFacts, Scrape, SealingFacts, UpgradeFacts, WorkerState
+from proxy.observe.scrape import (
+    BackupFacts,
+    Http3Facts,
+    RevocationFacts,
+    Scrape,
+    SealingFacts,
+    UpgradeFacts,
+    WorkerState,
+)
 from proxy.observe.status import status
 from tests.fakes_admin import DOWN, NOW, fed, scrape, server, worker
 
@@ -36,6 +44,7 @@ def test_everything_is_there() -> None:
     assert lines(text, "4001") == ["1 4001 serving 2 h 1 min 2 4 61.0 MB <= 5 ms"]
     assert lines(text, "public") == [
         "public 0.0.0.0:443 prefer 8 44 32 4 70.0 % 4",
+        "public 443 8 2 0 yes",
         "public tcp 24 2 2800 36000 closed 20",
     ]
     assert lines(text, "[::]:443") == ["[::]:443"]
@@ -64,6 +73,18 @@ def test_the_sealing_key_has_its_age_and_what_is_wrong_with_it() -> None:
     ]
     of_before = {key: value for key, value in status(found).items() if key != "sealing"}
     assert "sealing" not in shown(of_before)
+
+
+def test_http_3_is_shown_where_it_is_to_be_spoken() -> None:
+    found = scrape()
+    assert lines(shown(status(found)), "public")[1] == "public 443 8 2 0 yes"
+    public, strict = found.listeners
+    silent = replace(public, http3=Http3Facts(443, "no answer"))
+    document = status(replace(found, listeners=(silent, strict)))
+    assert lines(shown(document), "public")[1] == "public 443 8 2 0 no: no answer"
+    assert "HTTP/3" not in shown(status(replace(found, listeners=(strict,))))
+    of_before = [{key: value for key, value in one.items() if key != "http3"} for one in document["listeners"]]
+    assert "HTTP/3" not in shown({**document, "listeners": of_before})
 
 
 def test_http_2_is_shown_where_it_is_spoken() -> None:

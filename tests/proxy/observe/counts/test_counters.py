@@ -118,6 +118,20 @@ def test_requests_are_counted_by_version_of_http() -> None:
     assert sum(row["count"] for row in snapshot["listener_requests"]) == 9
 
 
+def test_requests_of_http_3_are_counted_and_timed_apart() -> None:
+    counters = Counters()
+    counters.request(REQUEST)
+    counters.request(replace(REQUEST, connection=replace(CLIENT, protocol="h3")))
+    snapshot = counters.snapshot()
+    assert snapshot["protocol_requests"] == [
+        {"listener": "public", "protocol": "http/1.1", "count": 1},
+        {"listener": "public", "protocol": "h2", "count": 0},
+        {"listener": "public", "protocol": "h3", "count": 1},
+    ]
+    rows = snapshot["protocol_seconds"]
+    assert [(row["protocol"], sum(row["counts"])) for row in rows] == [("http/1.1", 1), ("h3", 1)]
+
+
 def test_requests_are_timed_and_their_bytes_added() -> None:
     counters = Counters()
     counters.request(REQUEST)

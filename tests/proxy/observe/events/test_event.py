@@ -28,7 +28,7 @@ def test_each_event_has_an_example_and_a_name_of_its_own() -> None:
     assert {type(example.event) for example in EXAMPLES} == set(CATALOGUE)
     names = [one.event for one in CATALOGUE]
     assert sorted(set(names)) == sorted(names)
-    assert all(re.fullmatch("[a-z_]+", name) for name in names)
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", name) for name in names)
 
 
 def test_no_event_is_defined_outside_of_the_catalogue() -> None:

@@ -10,7 +10,7 @@ from proxy.observe.metrics.metrics import GROUPS, METRICS
 
 @pytest.mark.parametrize("metric", METRICS, ids=[metric.name for metric in METRICS])
 def test_names_and_meanings_are_what_prometheus_wants(metric: Metric) -> None:
-    assert re.fullmatch(r"plexigate_[a-z]+2?(_[a-z]+)*", metric.name)
+    assert re.fullmatch(r"plexigate_[a-z]+[23]?(_[a-z]+)*", metric.name)
     assert metric.name.endswith("_total") == (metric.kind is MetricKind.COUNTER)
     assert bool(metric.bounds) == (metric.kind is MetricKind.HISTOGRAM)
     assert list(metric.bounds) == sorted(metric.bounds)

@@ -1,0 +1,162 @@
+"""Clients are told of HTTP/3 after a handshake, and told to forget it when there is none any more."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from config.schema import Config
+from proxy.observe.events.event import Event
+from proxy.observe.events.process import Http3NotOffered, Http3Offered
+from proxy.observe.scrape import Http3Facts
+from proxy.supervisor.http3 import Http3Door, Http3Offers, http3_doors
+
+DOOR = Http3Door(("127.0.0.1", 8443), 443, "chat.test")
+OFFER = b'h3=":443"; ma=3600'
+
+
+@dataclass
+class World:
+    """What there is around it; the test sets and reads it."""
+
+    doors: dict[str, Http3Door] = field(default_factory=lambda: {"public": DOOR})
+    fault: str | None = None
+    now: float = 1_000.0
+    probed: list[tuple[tuple[str, int], str]] = field(default_factory=list)
+    said: list[Mapping[str, bytes]] = field(default_factory=list)
+    told: list[Event] = field(default_factory=list)
+
+    async def probe(self, address: tuple[str, int], name: str) -> str | None:
+        self.probed.append((address, name))
+        return self.fault
+
+    async def say(self, values: Mapping[str, bytes]) -> None:
+        self.said.append(values)
+
+    def offers(self) -> Http3Offers:
+        return Http3Offers(lambda: self.doors, self.probe, self.say, self.told.append, lambda: self.now)
+
+
+async def test_workers_say_it_after_a_handshake() -> None:
+    world = World()
+    offers = world.offers()
+    assert offers.facts() == {}
+    await offers.look()
+    assert world.probed == [(("127.0.0.1", 8443), "chat.test")]
+    assert world.said == [{"public": OFFER}]
+    assert world.told == [Http3Offered("public", 443)]
+    assert offers.facts() == {"public": Http3Facts(443, None)}
+
+
+async def test_it_is_tried_again_after_five_minutes_and_said_once() -> None:
+    world = World()
+    offers = world.offers()
+    await offers.look()
+    world.now += 299.0
+    await offers.look()
+    assert len(world.probed) == 1
+    world.now += 1.0
+    await offers.look()
+    assert len(world.probed) == 2
+    assert len(world.said) == len(world.told) == 1
+
+
+async def test_failure_clears_it_and_is_tried_again_sooner() -> None:
+    world = World()
+    offers = world.offers()
+    await offers.look()
+    world.fault = "no answer"
+    world.now += 300.0
+    await offers.look()
+    assert world.said[-1] == {"public": b"clear"}
+    assert world.told[-1] == Http3NotOffered("public", "no answer")
+    assert offers.facts() == {"public": Http3Facts(443, "no answer")}
+    world.fault = None
+    world.now += 30.0
+    await offers.look()
+    assert world.said[-1] == {"public": OFFER}
+
+
+async def test_first_failure_says_nothing() -> None:
+    world = World(fault="no answer")
+    await world.offers().look()
+    assert world.said == []
+    assert world.told == [Http3NotOffered("public", "no answer")]
+
+
+async def test_listener_without_http_3_clears_it_until_clients_have_forgotten() -> None:
+    world = World()
+    offers = world.offers()
+    await offers.look()
+    world.doors = {}
+    await offers.look()
+    assert world.said[-1] == {"public": b"clear"}
+    assert world.told[-1] == Http3NotOffered("public", "http3 is off")
+    assert offers.facts() == {}
+    world.now += 3_600.0
+    await offers.look()
+    assert world.said[-1] == {}
+    assert len(world.told) == 2
+
+
+async def test_other_door_is_tried_at_once() -> None:
+    world = World()
+    offers = world.offers()
+    await offers.look()
+    world.doors = {"public": Http3Door(("127.0.0.1", 8443), 444, "chat.test")}
+    await offers.look()
+    assert len(world.probed) == 2
+    assert world.said[-1] == {"public": OFFER.replace(b"443", b"444")}
+
+
+async def test_it_runs_on() -> None:
+    world = World()
+    has_said = asyncio.Event()
+
+    async def say(_values: Mapping[str, bytes]) -> None:
+        has_said.set()
+
+    offers = Http3Offers(lambda: world.doors, world.probe, say, world.told.append, lambda: world.now)
+    running = asyncio.create_task(offers.run())  # noqa: TID251 - the test ends it
+    await has_said.wait()
+    running.cancel()
+
+
+def configured(listener: dict[str, Any], **identities: dict[str, Any]) -> Config:
+    proof = {"certificate": "c.pem", "key": "k.pem"}
+    return Config.model_validate(
+        {
+            "listener": {"public": {"http3": True, **listener}, "old": {"bind": "127.0.0.1:1"}},
+            "identity": {name: {**proof, **one} for name, one in identities.items()},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("bind", "in_use", "address"),
+    [
+        ("0.0.0.0:443", "0.0.0.0:443", ("127.0.0.1", 443)),
+        ("[::]:443", "[::]:443", ("::1", 443)),
+        ("127.0.0.2:0", "127.0.0.2:4433", ("127.0.0.2", 4433)),
+    ],
+)
+def test_door_is_the_first_address_in_use(bind: str, in_use: str, address: tuple[str, int]) -> None:
+    config = configured({"bind": bind}, chat={"names": ["chat.test"]})
+    doors = http3_doors(config, {"public": [in_use, "192.0.2.1:1"], "old": ["127.0.0.1:1"]})
+    assert doors == {"public": Http3Door(address, address[1], "chat.test")}
+    assert http3_doors(config, {}) == {}
+
+
+def test_clients_are_told_the_port_that_they_reach() -> None:
+    config = configured({"bind": "0.0.0.0:8443", "http3_port": 443}, chat={"names": ["chat.test"]})
+    assert http3_doors(config, {"public": ["0.0.0.0:8443"]})["public"].port == 443
+
+
+def test_name_is_one_that_needs_no_certificate_of_the_client() -> None:
+    strict = {"names": ["strict.test"], "client_certificates": {"ca": "ca.pem"}}
+    config = configured({"bind": "0.0.0.0:443"}, strict=strict, chat={"names": ["*.chat.test"]})
+    assert http3_doors(config, {"public": ["0.0.0.0:443"]})["public"].name == "check.chat.test"
+    config = configured({"bind": "0.0.0.0:443"}, strict=strict)
+    assert http3_doors(config, {"public": ["0.0.0.0:443"]})["public"].name == "strict.test"
