@@ -35,6 +35,11 @@ class Library:
     function: str
     least: Version
 
+    @property
+    def project(self) -> str:
+        """Its repository of the group ngtcp2 on GitHub."""
+        return self.name.removeprefix("lib")
+
     def version(self) -> Version | None:
         """The version that is installed; None if there is none."""
         try:

@@ -3,76 +3,20 @@ and then every five minutes, and has the workers say in their answers what came 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
-from config.schema import ClientCertificateMode, Config
-from config.values.addresses import Bind, parse_bind
 from proxy.observe.events.event import Tell
 from proxy.observe.events.process import Http3NotOffered, Http3Offered
 from proxy.observe.scrape import Http3Facts
 from proxy.quic.advertisement import OFF, Advertisement
-from proxy.quic.availability import unavailable
-from proxy.rotation.pinned import name_to_ask_for
+from proxy.quic.doors import Http3Door
+from proxy.quic.probing import QuicProbe
 
 _LOOK_SECONDS: Final = 5.0
 """Between two looks for what is due: a reload brings other listeners."""
 _AGAIN_SECONDS: Final = 300.0
 _RETRY_SECONDS: Final = 30.0
-_LOOPBACK: Final = {4: "127.0.0.1", 6: "::1"}
-
-
-class QuicProbe(Protocol):
-    async def __call__(self, address: tuple[str, int], name: str) -> str | None:
-        """Shake hands by QUIC at a UDP address, with this server name (none if it is an address).
-
-        Returns why that failed, or None. It has a deadline, and raises nothing.
-        """
-
-
-async def probe(address: tuple[str, int], name: str) -> str | None:
-    """See `QuicProbe`."""
-    del address, name
-    return unavailable() or "this version has no client for it"
-
-
-@dataclass(frozen=True, slots=True)
-class Http3Door:
-    """Where a listener serves HTTP/3: the address to try it at, by which server name.
-
-    `port` is the one that clients reach.
-    """
-
-    address: tuple[str, int]
-    port: int
-    name: str
-
-
-def http3_doors(config: Config, addresses: Mapping[str, Sequence[str]]) -> dict[str, Http3Door]:
-    """The first door of each listener that is to serve HTTP/3, by the addresses in use."""
-    doors = {}
-    for name, listener in config.listener.items():
-        in_use = addresses.get(name)
-        if listener.http3 and in_use:
-            bind = parse_bind(in_use[0])
-            doors[name] = Http3Door(_reached(bind), listener.http3_port or bind.port, _server_name(config))
-    return doors
-
-
-def _reached(bind: Bind) -> tuple[str, int]:
-    return _LOOPBACK[bind.host.version] if bind.host.is_unspecified else str(bind.host), bind.port
-
-
-def _server_name(config: Config) -> str:
-    """The first name, if possible of an identity that takes clients without a certificate."""
-
-    def demands_certificate(identity: str) -> bool:
-        clients = config.identity[identity].client_certificates
-        return clients is not None and clients.mode is ClientCertificateMode.REQUIRE
-
-    first = min(config.identity, key=demands_certificate)
-    return name_to_ask_for(config.identity[first].names)
 
 
 class Http3Offers:

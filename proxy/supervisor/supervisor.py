@@ -22,6 +22,8 @@ from proxy.net.tasks import Tasks, report_callbacks
 from proxy.observe.events.process import ProxyReady, SocketUnused, Stopped
 from proxy.observe.status import signatures
 from proxy.processes.systemd import Notifier
+from proxy.quic.doors import http3_doors
+from proxy.quic.probing import probe
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.rotating import Rotating
 from proxy.supervisor.alerts.alerting import Alerting, WatchedProxy
@@ -35,7 +37,7 @@ from proxy.supervisor.control.scraping import Scraping, listener_facts
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.editions.edition import Edition, reread_edition
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.http3 import Http3Offers, http3_doors, probe
+from proxy.supervisor.http3 import Http3Offers
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.reloads.announcements import Announcements
 from proxy.supervisor.reloads.changeover import Changeover, ChangingParts, Takeover

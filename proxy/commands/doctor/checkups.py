@@ -14,6 +14,7 @@ from proxy.doctor.credentials.speed import SPEED
 from proxy.doctor.credentials.token_keys import TOKEN_KEYS
 from proxy.doctor.fleet import fleet_checkups
 from proxy.doctor.handshakes.checkups import HANDSHAKES
+from proxy.doctor.http3 import HTTP3
 from proxy.doctor.machine.clock import CLOCK
 from proxy.doctor.machine.disk import DISK
 from proxy.doctor.machine.file_rights import FILE_RIGHTS
@@ -45,6 +46,6 @@ def checkups() -> tuple[Checkup, ...]:
         *(*TOKEN_KEYS, *PAYLOAD_RINGS),
         *UPSTREAMS,
         *RUNNING_PROXY,
-        *HANDSHAKES,
+        *(*HANDSHAKES, *HTTP3),
         *SPEED,
     )

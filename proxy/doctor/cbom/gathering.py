@@ -43,6 +43,7 @@ from proxy.payload.keys import liboqs
 from proxy.payload.keys.keyring import RingKeyRow
 from proxy.payload.keys.liboqs import LiboqsUnusable
 from proxy.payload.keys.payload_keys import suite_of
+from proxy.quic.availability import LIBRARIES, written
 from proxy.tls.handshake.group_choice import PolicyError, cipher_suites, effective_pq, group_preference
 
 _OQS: Final = "oqsprovider"
@@ -226,6 +227,8 @@ def _libraries(
     yield LibraryFacts(words[0], words[1], LibraryRole.TLS, f"pkg:generic/openssl@{words[1]}")
     found = version("cryptography")
     yield LibraryFacts("cryptography", found, LibraryRole.KEYS, f"pkg:pypi/cryptography@{found}")
+    if any(one.http3 for one in examined.loaded.config.listener.values()):
+        yield from _quic(unread)
     others = list(_providers(examined, {group.lower() for one in listeners for group in one.groups}, unread))
     if any(set(ALGORITHMS[one].parts) & OF_LIBOQS for one in suites):
         others.append(_liboqs_python(unread))
@@ -233,6 +236,16 @@ def _libraries(
     for number in sorted({one.liboqs for one in others} - {""}):
         purl = f"pkg:github/open-quantum-safe/liboqs@{number}"
         yield LibraryFacts("liboqs", number, LibraryRole.KEM_LIBRARY, purl)
+
+
+def _quic(unread: list[str]) -> Iterator[LibraryFacts]:
+    for one in LIBRARIES:
+        found = one.version()
+        if found is None:
+            unread.append(f"{one.name}: {one.file} is not installed")
+        else:
+            number = written(found)
+            yield LibraryFacts(one.name, number, LibraryRole.QUIC, f"pkg:github/ngtcp2/{one.project}@v{number}")
 
 
 def _providers(examined: Examined, offered: Collection[str], unread: list[str]) -> Iterator[LibraryFacts]:

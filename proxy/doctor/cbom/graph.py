@@ -115,6 +115,8 @@ def _provided(library: LibraryFacts, inventory: Inventory) -> list[Algorithm]:
             return [one for one in _with_parts(_of_keys(inventory)) if one.name not in OF_LIBOQS]
         case LibraryRole.OTHER_KEMS:
             return [one for one in _with_parts(_of_keys(inventory)) if one.name in OF_LIBOQS]
+        case LibraryRole.QUIC:
+            return []
         case LibraryRole.KEM_LIBRARY:
             return [one for one in used_algorithms(inventory) if one.name in OF_LIBOQS]
         case _:  # pragma: no cover  mypy proves it

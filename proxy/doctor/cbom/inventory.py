@@ -81,6 +81,7 @@ class LibraryRole(StrEnum):
     KEYS = "encrypts payloads, seals files, makes keys and certificates"
     PROVIDER = "a provider of OpenSSL: computes groups of TLS"
     OTHER_KEMS = "key encapsulation of other families, for payload sessions"
+    QUIC = "carries HTTP/3, whose packets OpenSSL encrypts"
     KEM_LIBRARY = "computes the key encapsulation of other families"
 
 

@@ -3,15 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-import pytest
-
-from config.schema import Config
 from proxy.observe.events.event import Event
 from proxy.observe.events.process import Http3NotOffered, Http3Offered
 from proxy.observe.scrape import Http3Facts
-from proxy.supervisor.http3 import Http3Door, Http3Offers, http3_doors
+from proxy.quic.doors import Http3Door
+from proxy.supervisor.http3 import Http3Offers
 
 DOOR = Http3Door(("127.0.0.1", 8443), 443, "chat.test")
 OFFER = b'h3=":443"; ma=3600'
@@ -122,41 +119,3 @@ async def test_it_runs_on() -> None:
     running = asyncio.create_task(offers.run())  # noqa: TID251 - the test ends it
     await has_said.wait()
     running.cancel()
-
-
-def configured(listener: dict[str, Any], **identities: dict[str, Any]) -> Config:
-    proof = {"certificate": "c.pem", "key": "k.pem"}
-    return Config.model_validate(
-        {
-            "listener": {"public": {"http3": True, **listener}, "old": {"bind": "127.0.0.1:1"}},
-            "identity": {name: {**proof, **one} for name, one in identities.items()},
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("bind", "in_use", "address"),
-    [
-        ("0.0.0.0:443", "0.0.0.0:443", ("127.0.0.1", 443)),
-        ("[::]:443", "[::]:443", ("::1", 443)),
-        ("127.0.0.2:0", "127.0.0.2:4433", ("127.0.0.2", 4433)),
-    ],
-)
-def test_door_is_the_first_address_in_use(bind: str, in_use: str, address: tuple[str, int]) -> None:
-    config = configured({"bind": bind}, chat={"names": ["chat.test"]})
-    doors = http3_doors(config, {"public": [in_use, "192.0.2.1:1"], "old": ["127.0.0.1:1"]})
-    assert doors == {"public": Http3Door(address, address[1], "chat.test")}
-    assert http3_doors(config, {}) == {}
-
-
-def test_clients_are_told_the_port_that_they_reach() -> None:
-    config = configured({"bind": "0.0.0.0:8443", "http3_port": 443}, chat={"names": ["chat.test"]})
-    assert http3_doors(config, {"public": ["0.0.0.0:8443"]})["public"].port == 443
-
-
-def test_name_is_one_that_needs_no_certificate_of_the_client() -> None:
-    strict = {"names": ["strict.test"], "client_certificates": {"ca": "ca.pem"}}
-    config = configured({"bind": "0.0.0.0:443"}, strict=strict, chat={"names": ["*.chat.test"]})
-    assert http3_doors(config, {"public": ["0.0.0.0:443"]})["public"].name == "check.chat.test"
-    config = configured({"bind": "0.0.0.0:443"}, strict=strict)
-    assert http3_doors(config, {"public": ["0.0.0.0:443"]})["public"].name == "strict.test"

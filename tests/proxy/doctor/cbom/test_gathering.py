@@ -13,6 +13,7 @@ from proxy.doctor.cbom.inventory import Inventory, KeyRole, LibraryFacts, Librar
 from proxy.doctor.checkup import AnsweringProxy
 from proxy.payload.keys import liboqs
 from proxy.payload.keys.payload_keys import kem_ring
+from proxy.quic.availability import LIBRARIES, written
 from tests.certificates import Authority
 from tests.configurations import identity, listener
 from tests.proxy.doctor.checkups import NOON, NOTHING, answering, configured
@@ -171,6 +172,18 @@ def test_libraries(tmp_path: Path) -> None:
     libraries = inventory(tmp_path, text).libraries
     assert libraries[-1].role is LibraryRole.OTHER_KEMS
     assert all(one.version for one in libraries[:2])
+
+
+def test_libraries_of_http_3_where_a_listener_has_it(tmp_path: Path) -> None:
+    one = inventory(tmp_path, listener("public", http3=True))
+    found = {library.name: library.purl for library in one.libraries if library.role is LibraryRole.QUIC}
+    for library in LIBRARIES:
+        number = library.version()
+        if number is None:
+            assert f"{library.name}: {library.file} is not installed" in one.unread
+        else:
+            assert found[library.name] == f"pkg:github/ngtcp2/{library.name[3:]}@v{written(number)}"
+    assert all(library.role is not LibraryRole.QUIC for library in inventory(tmp_path, listener("public")).libraries)
 
 
 def test_provider_and_the_library_behind_it(tmp_path: Path) -> None:

@@ -72,6 +72,11 @@ def test_provider_and_the_library_behind_it_provide_what_openssl_does_not() -> N
     assert "library/oqs-provider" in edges.uses["protocol/tls/public"]
 
 
+def test_library_of_http_3_leaves_cryptography_to_openssl() -> None:
+    quic = LibraryFacts("libngtcp2", "1.11.0", LibraryRole.QUIC)
+    assert not dependencies(replace(FULL, libraries=(*FULL.libraries, quic))).provides["library/libngtcp2"]
+
+
 def test_nothing_configured_uses_nothing() -> None:
     empty = dependencies(Inventory("1", NOON, is_observed=False))
     assert dict(empty.uses) == {APPLICATION: set()}
