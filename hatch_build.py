@@ -51,6 +51,9 @@ _OPTIMISATION_OF_THE_HOTTEST: Final = "-O2"
 # What is written in C (`huffman.py` and `driver.py` beside it); before glibc 2.34 `dlopen` is in a library of its own.
 _NATIVE: Final = ("proxy/http2/hpack/_huffman", "proxy/tls/openssl/_native")
 _NATIVE_LIBRARIES: Final = ["dl"]
+# Made where the headers of these libraries are, which it is linked to (`proxy/quic/library.py`).
+_QUIC: Final = "proxy/quic/_native"
+_QUIC_LIBRARIES: Final = ("ngtcp2", "nghttp3")
 # How often a build tells how far it is.
 _TOLD_FILES: Final = 50
 
@@ -220,12 +223,12 @@ def compile_into(place: Path, objects: Path) -> None:
         for extension in extensions:
             # others ask for nothing but the entries of modules: all else is found without a table of addresses
             extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden"]  # all have one list
-        for path in _NATIVE:
+        for path, libraries in native_modules().items():
             extensions.append(
                 Extension(
                     path.replace("/", "."),
                     [f"{path}.c"],
-                    libraries=_NATIVE_LIBRARIES,
+                    libraries=libraries,
                     extra_compile_args=[_OPTIMISATION_OF_THE_HOTTEST],
                 )
             )
@@ -247,6 +250,21 @@ def compile_into(place: Path, objects: Path) -> None:
             command.run()
         except Exception as error:
             raise NotCompiled(f"the C compiler failed: {error}") from error
+
+
+def native_modules() -> dict[str, list[str]]:
+    """The modules in C by their paths, with the libraries that each is linked to.
+
+    That of QUIC is left out where the headers of its libraries are missing (on Debian:
+    libngtcp2-dev, libnghttp3-dev): then there is no HTTP/3.
+    """
+    modules = dict.fromkeys(_NATIVE, _NATIVE_LIBRARIES)
+    headers = "".join(f"#include <{one}/{one}.h>\n" for one in _QUIC_LIBRARIES)
+    command = [_c_compiler(), "-E", "-x", "c", "-o", os.devnull, "-"]
+    asked = subprocess.run(command, input=headers.encode(), capture_output=True, check=False)  # noqa: S603 - of CC
+    if asked.returncode == 0:
+        modules[_QUIC] = [*_NATIVE_LIBRARIES, *_QUIC_LIBRARIES]
+    return modules
 
 
 def _what_is_missing() -> str:

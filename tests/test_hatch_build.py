@@ -176,7 +176,7 @@ def test_wheel_has_compiled_modules_for_this_python_alone(tmp_path: Path, hatch_
     assert packages.name.startswith(f"plexigate-{version('plexigate')}-cp{sys.version_info[0]}{sys.version_info[1]}-")
     suffix = hatch_build._suffix()
     compiled = {str(path.relative_to(packages)).replace(suffix, ".py") for path in packages.glob(f"*/**/*{suffix}")}
-    assert compiled == {*hatch_build.compiled_modules(), *(f"{native}.py" for native in hatch_build._NATIVE)}
+    assert compiled == {*hatch_build.compiled_modules(), *(f"{native}.py" for native in hatch_build.native_modules())}
     assert said_of(packages) == f"plexigate {version('plexigate')} (hot path compiled)\n"
     (packages / f"proxy/tls/openssl/_native{suffix}").unlink()
     told = f"plexigate {version('plexigate')} (hot path compiled, TLS by the standard library)\n"

@@ -31,11 +31,11 @@ from proxy.tls.openssl.configuration import FIPS
 from proxy.tls.openssl.context import ServerContext, TlsSettings, build_alert_context, build_server_context
 from proxy.tls.openssl.group_costs import SLOW_SECONDS, slow_groups
 from proxy.tls.openssl.libssl import LibsslError
-from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.tls.openssl.tickets import TicketSecrets, quic_key
 from proxy.tls.tokens.signing_plan import SigningPlan
 from proxy.tls.wire.groups import GroupPreference
 from proxy.tls.wire.passthrough import PassthroughTable
-from proxy.tls.wire.protocols import BARE_TCP, ProtocolOffer
+from proxy.tls.wire.protocols import BARE_TCP, HTTP_3, ProtocolOffer
 from proxy.tls.wire.signature_schemes import preference_at, sigalgs_list
 
 
@@ -62,7 +62,7 @@ def relay_rules(config: Config) -> dict[str, RelayRules]:
 
 def _protocols(settings: ListenerConfig) -> ProtocolOffer:
     if settings.protocol is ListenerProtocol.HTTP:
-        return ProtocolOffer.of_http(settings.http)
+        return ProtocolOffer.of_http(settings.http, (HTTP_3,) if settings.http3 else ())
     return ProtocolOffer(settings.alpn, None if settings.alpn_required else BARE_TCP)
 
 
@@ -135,6 +135,31 @@ class _Listeners:
             header_senders=() if settings.proxy_protocol is None else settings.header_senders,
             client_address_from=settings.client_address_from,
             linger=self._foundation.linger,
+            quic=self._quic(name, settings, preference, policy, tls) if settings.http3 else None,
+            quic_keys=tuple(quic_key(one) for one in self._tickets.all),
+        )
+
+    def _quic(
+        self,
+        name: str,
+        settings: ListenerConfig,
+        preference: GroupPreference,
+        policy: HandshakePolicy,
+        tls: TlsSettings,
+    ) -> HandshakePolicy:
+        """The same demands for HTTP/3."""
+        identities = list(self._identities(replace(tls, protocols=(HTTP_3,), is_quic=True), preference, name))
+        default = next((one for one in identities if one.name == settings.default), None)
+        return HandshakePolicy(
+            pq=policy.pq,
+            preference=preference,
+            identities=IdentityTable(identities, default),
+            hello_bytes=policy.hello_bytes,
+            wire_bytes=policy.wire_bytes,
+            alert_context=policy.alert_context,
+            tls_limits=policy.tls_limits,
+            protocols=ProtocolOffer((HTTP_3,), None),
+            passthrough=policy.passthrough,
         )
 
     def _identities(self, tls: TlsSettings, preference: GroupPreference, listener: str) -> Iterator[ServerIdentity]:

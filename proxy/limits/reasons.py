@@ -71,6 +71,12 @@ class ConnectionReason(StrEnum):
     """Its headers could not be decompressed (HPACK)."""
     HTTP2_PROTOCOL_ERROR = "http2_protocol_error"
     """It broke another rule of RFC 9113."""
+    HTTP3_RAPID_RESET = "http3_rapid_reset"
+    """It cancelled too many requests of HTTP/3 (`http2_resets`)."""
+    HTTP3_PROVOKED_RESETS = "http3_provoked_resets"
+    """Too many of its requests of HTTP/3 had to be reset for its errors (`http2_resets`)."""
+    HTTP3_PROTOCOL_ERROR = "http3_protocol_error"
+    """It broke a rule of QUIC or HTTP/3 (RFC 9000, RFC 9114)."""
 
 
 class RequestReason(StrEnum):

@@ -23,13 +23,16 @@ def bind_fault(bind: Bind, error: OSError) -> tuple[str, str]:
     return found, "stop what uses it (ss -ltnp shows it), choose another port, or start with the right to bind it"
 
 
-def bound_socket(bind: Bind, *, reuse_port: bool = False) -> socket.socket:
+def bound_socket(
+    bind: Bind, *, reuse_port: bool = False, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> socket.socket:
     """A socket that has the address, does not block, and does not listen yet. Raises `OSError`."""
     family = socket.AF_INET if bind.host.version == 4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, kind)
     try:
         sock.settimeout(0)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if kind is socket.SOCK_STREAM:  # of UDP, another process could then have the address too
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, reuse_port)
         if family == socket.AF_INET6:
             # each family has its own entry in `bind`, so the configuration shows what is reachable

@@ -1,1 +1,1 @@
-"""HTTP/3: QUIC and what is read from it."""
+"""QUIC (RFC 9000) by libngtcp2: packets, handshakes, and the bytes of HTTP/3."""

@@ -125,7 +125,9 @@ class Worker:
             self._deadlines,
             self._http,
             self.counters,
-            FlightServices(new_driver(), StepQueue(io.after_reports), SigningServices(loop, loop.time, self._tokens)),
+            FlightServices.of(
+                new_driver(), StepQueue(io.after_reports), SigningServices(loop, loop.time, self._tokens)
+            ),
             self._event,
             self._scarcity,
             self._turned_away,
@@ -156,12 +158,14 @@ class Worker:
         for name, listener in list(self._listeners.items()):
             if name not in with_tls:
                 listener.accept_on(())
+                listener.receive_on(())
                 del self._listeners[name]
         for name, several in with_tls.items():
             if name not in self._listeners:
                 listener = self._listeners[name] = Listener(self._generation.listeners[name], self._services)
                 listener.alternative.say(self._alternatives.get(name, b""))
-            self._listeners[name].accept_on(several)
+            self._listeners[name].accept_on([one for one in several if one.type is socket.SOCK_STREAM])
+            self._listeners[name].receive_on([one for one in several if one.type is socket.SOCK_DGRAM])
 
     def leave_sockets(self) -> None:
         """Accept nothing more; the next process takes the connections that wait on the sockets."""

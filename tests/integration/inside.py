@@ -75,7 +75,7 @@ class Inside:
             self._deadlines,
             self._http,
             counters,
-            FlightServices(new_driver(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
+            FlightServices.of(new_driver(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
             lambda _: None,
             scarcity,
             turned_away,

@@ -119,7 +119,7 @@ def visits(directory: Path, mark: Callable[[], object]) -> list[Callable[[], Non
         talk.deadlines,
         http,
         http.counters,
-        FlightServices(new_driver(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
+        FlightServices.of(new_driver(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
         lambda *_: None,
         scarcity,
         turned_away,

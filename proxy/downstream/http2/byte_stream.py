@@ -7,7 +7,7 @@ RST_STREAM is a lost connection (RFC 8441 section 5).
 from asyncio import AbstractEventLoop
 from typing import Final, Protocol
 
-from proxy.http2.session.server_session import ServerSession
+from proxy.http2.session.served_session import ServedSession
 from proxy.http2.streams.stream import SessionStream
 from proxy.http2.wire.errors import ErrorCode
 from proxy.net.credited_bytes import CreditedBytes
@@ -27,7 +27,7 @@ class Http2ByteStream(CreditedBytes):
     """A `ByteStream` over a stream whose request was answered with 200."""
 
     def __init__(
-        self, loop: AbstractEventLoop, session: ServerSession, stream: SessionStream, side: TunnelledStream
+        self, loop: AbstractEventLoop, session: ServedSession, stream: SessionStream, side: TunnelledStream
     ) -> None:
         super().__init__(loop)
         self._session: Final = session

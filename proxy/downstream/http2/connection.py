@@ -26,11 +26,13 @@ from proxy.http2.session.events import (
     StreamReset,
     TrailersReceived,
 )
+from proxy.http2.session.served_session import ServedSession
 from proxy.http2.streams.stream import SessionStream, StreamSide
-from proxy.http2.wire.causes import ResetCause, connection_reason, reset_cause
+from proxy.http2.wire.causes import ResetCause, reset_cause
 from proxy.http2.wire.errors import ErrorCode
 from proxy.limits.idleness import Idle
 from proxy.net.deadlines import NEVER
+from proxy.observe.counts.listener_counters import StreamCounters
 from proxy.tls.wire.waiting_data import RECORD_BYTES
 
 # About a round trip of the slowest client. Streams that it opened before it saw our first GOAWAY
@@ -53,11 +55,21 @@ _ENDED: Final = _Stage.ENDED  # compared at each read and at each write: compile
 
 
 class Http2Connection(StreamHost):
-    """Owner of a client's `TlsStream`, and host of its streams."""
+    """Owner of a client's `TlsStream`, and host of its streams.
 
-    def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
+    With a session of HTTP/3 it is that of a `QuicTransport`.
+    """
+
+    def __init__(
+        self,
+        service: HttpService,
+        stream: ClientStream,
+        facts: ClientFacts,
+        session: ServedSession,
+        counters: StreamCounters,
+    ) -> None:
         """Take over an established stream, which is reading already."""
-        super().__init__(service, stream, facts)
+        super().__init__(service, stream, facts, session, counters)
         self._patience: Final = ClientDeadlines(service, stream)
         self._streams: set[Http2Stream] = set()
         self._finishing: list[Http2Stream] = []  # their answers wait to be sent
@@ -332,7 +344,7 @@ class Http2Connection(StreamHost):
 
     def _failed(self, code: int, reason: str) -> None:
         """The session ended for a fault of the client."""
-        self.log.cut(connection_reason(code, reason), reason)
+        self.log.cut(self.session.reason_of(code, reason), reason)
         self._abandon(reason)
 
     def _abandon(self, reason: str) -> None:

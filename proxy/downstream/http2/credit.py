@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from mypy_extensions import mypyc_attr
 
-from proxy.http2.session.server_session import ServerSession
+from proxy.http2.session.served_session import ServedSession
 from proxy.http2.streams.stream import SessionStream
 
 
@@ -63,7 +63,7 @@ class CreditSender(Protocol):
 
 @mypyc_attr(free_list_len=1)
 class BodyCredit:
-    def __init__(self, session: ServerSession, stream: SessionStream, held: Held, sender: CreditSender) -> None:
+    def __init__(self, session: ServedSession, stream: SessionStream, held: Held, sender: CreditSender) -> None:
         self._session: Final = session
         self._stream: Final = stream
         self._held: Final = held

@@ -1,4 +1,4 @@
-"""The connection of HTTP/2 streams, as a stream sees it."""
+"""The connection of HTTP/2 or HTTP/3 streams, as a stream sees it."""
 
 from typing import Final
 
@@ -8,9 +8,10 @@ from proxy.downstream.pipeline.contracts import ClientStream
 from proxy.downstream.pipeline.request_log import RequestLog
 from proxy.downstream.requests.client import ClientFacts
 from proxy.downstream.service.service import HttpService
-from proxy.http2.session.server_session import ServerSession
+from proxy.http2.session.served_session import ServedSession
 from proxy.http2.streams.stream import SessionStream, StreamSide
 from proxy.net.byte_stream import StreamOwner
+from proxy.observe.counts.listener_counters import StreamCounters
 
 
 class StreamHost(StreamOwner[bytes]):
@@ -20,14 +21,21 @@ class StreamHost(StreamOwner[bytes]):
     code 2 instructions instead of 125.
     """
 
-    def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
+    def __init__(
+        self,
+        service: HttpService,
+        stream: ClientStream,
+        facts: ClientFacts,
+        session: ServedSession,
+        counters: StreamCounters,
+    ) -> None:
         """`stream` is that of the client, which is established."""
         limits = service.runtime.limits.http2
         self.service: Final = service
         self.stream: Final = stream
         self.facts: Final = facts
-        self.session: Final = ServerSession(limits, service.clock)
-        self.counters: Final = service.counters.listener(facts.listener).http2
+        self.session: Final = session
+        self.counters: Final = counters
         self.log: Final = RequestLog(service, facts)
         self.requests: Final = StreamRequests()
         self.held: Final = Held(limits.connection_window_bytes)

@@ -18,7 +18,7 @@ from proxy.http2.fields.response_fields import (
     own_answer_fields,
     trailer_fields,
 )
-from proxy.http2.session.server_session import ServerSession
+from proxy.http2.session.served_session import ServedSession
 from proxy.http2.streams.stream import SessionStream, own_pieces
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Http2Writer(AnswerWriter):
 
     def __init__(
         self,
-        session: ServerSession,
+        session: ServedSession,
         stream: SessionStream,
         owner: WrittenStream,
         stamps: Stamps,

@@ -42,6 +42,10 @@ class ListenerRuntime:
     """If there are any, only they may connect, each time with a PROXY header first."""
     client_address_from: ClientAddressFrom = ClientAddressFrom.X_FORWARDED_FOR
     """The field by which a trusted peer names its client."""
+    quic: HandshakePolicy | None = None
+    """What the listener demands of HTTP/3; None if it has none."""
+    quic_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """Of 32 bytes: the first makes address tokens and stateless resets, the others are those before."""
 
 
 def _untold(_event: Event) -> None:
@@ -65,3 +69,6 @@ class ListenerServices:
     challenges: PendingChallenges = field(default_factory=PendingChallenges)
     """The answers to challenges, which CAs may see."""
     tell: Tell = _untold
+    worker_prefix: bytes = b"\0\0"
+    """What the connection IDs of this process begin with: its slot, and a number that its predecessor
+    in the slot does not have."""

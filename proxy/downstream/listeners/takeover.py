@@ -7,6 +7,7 @@ from proxy.downstream.requests.client import ClientFacts
 from proxy.downstream.service.service import HttpService
 from proxy.downstream.tunnels.relay_visitors import TcpVisitor
 from proxy.downstream.tunnels.tcp_connection import TcpConnection
+from proxy.http2.session.server_session import ServerSession
 from proxy.tls.openssl.stream import TlsStream
 
 Taken = Http1Connection | Http2Connection | TcpConnection
@@ -16,7 +17,9 @@ def take_over(service: HttpService, stream: TlsStream, facts: ClientFacts) -> Ta
     """Serve a connection. Returns what a reload reports about a new configuration."""
     protocol = facts.tls.protocol
     if protocol is HttpProtocol.HTTP_2:
-        stream.owner = connection = Http2Connection(service, stream, facts)
+        session = ServerSession(service.runtime.limits.http2, service.clock)
+        counters = service.counters.listener(facts.listener).http2
+        stream.owner = connection = Http2Connection(service, stream, facts, session, counters)
         return connection
     if protocol is HttpProtocol.HTTP_1:
         facts.wire = stream.raw

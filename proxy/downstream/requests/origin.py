@@ -19,10 +19,14 @@ _MAPPED: Final = "::ffff:"  # as the kernel writes an IPv4-mapped address (RFC 4
 class Origin:
     """Where the connection of a client comes from."""
 
-    def __init__(self, sock: SocketType, header: ProxyHeader | None) -> None:
-        """`header` is what a balancer in front of us has said of it."""
+    def __init__(self, sock: SocketType | None, header: ProxyHeader | None, ends: Endpoints | None = None) -> None:
+        """`header` is what a balancer in front of us has said of it.
+
+        A connection without a socket of its own has known `ends`.
+        """
         self.sock: Final = sock
         self.header: Final = header
+        self.ends: Final = ends
 
 
 def described(origin: Origin | None, client: str, tls: Established | None) -> DescribedConnection:
@@ -34,7 +38,7 @@ def described(origin: Origin | None, client: str, tls: Established | None) -> De
     endpoints = None
     unique_id = b""
     if origin is not None:
-        endpoints = (origin.header and origin.header.endpoints) or _ends(origin.sock)
+        endpoints = (origin.header and origin.header.endpoints) or origin.ends or _ends(origin.sock)
         unique_id = origin.header.unique_id if origin.header else b""
     if endpoints is not None and endpoints.source != _plain(client):
         endpoints = Endpoints(_plain(client), 0, endpoints.destination, endpoints.destination_port)
@@ -70,8 +74,10 @@ class RequestLink(ClientLink):
         return described(self._origin, self._client, self._tls)
 
 
-def _ends(sock: SocketType) -> Endpoints | None:
+def _ends(sock: SocketType | None) -> Endpoints | None:
     """Both ends of a connection; None if the client has left already."""
+    if sock is None:
+        return None
     try:
         peer = sock.getpeername()
         own = sock.getsockname()

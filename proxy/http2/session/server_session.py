@@ -15,14 +15,17 @@ from proxy.http.head import Header
 from proxy.http2.session.connection_frames import ConnectionFrames
 from proxy.http2.session.parts import SessionParts
 from proxy.http2.session.request_frames import RequestFrames
+from proxy.http2.session.served_session import ServedSession
 from proxy.http2.session.session import Http2Session
 from proxy.http2.streams.priorities import parsed_priority
 from proxy.http2.streams.states import DONE, END, LOCAL, LOCAL_OPEN, STOP
 from proxy.http2.streams.stream import SessionStream
 from proxy.http2.wire import frames, settings
+from proxy.http2.wire.causes import connection_reason
 from proxy.http2.wire.errors import ConnectionFault, ErrorCode
 from proxy.http2.wire.frames import PREFACE
 from proxy.http2.wire.limits import SessionLimits
+from proxy.limits.reasons import ConnectionReason
 
 # Resets with these codes say that the client did something wrong.
 _PROVOKED: Final = frozenset(
@@ -36,7 +39,7 @@ _PROVOKED: Final = frozenset(
 )
 
 
-class ServerSession(Http2Session):
+class ServerSession(Http2Session, ServedSession):
     """One connection whose client has chosen `h2`."""
 
     def __init__(self, limits: SessionLimits, clock: Callable[[], float]) -> None:
@@ -135,6 +138,9 @@ class ServerSession(Http2Session):
         elif not self._is_leaving:
             self._outbox.add_frame(frames.go_away(frames.LAST_STREAM, ErrorCode.NO_ERROR))
         self._is_leaving = True
+
+    def reason_of(self, code: int, reason: str) -> ConnectionReason:
+        return connection_reason(code, reason)
 
     @property
     def has_streams(self) -> bool:

@@ -32,6 +32,11 @@ _CROWDED_FULL_BYTES: Final = 16_384
 _CRUMB_BYTES: Final = 512
 
 
+def is_too_much(queued: int, of_all: int) -> bool:
+    """Whether a stream is blocked on which `queued` bytes wait, and `of_all` on all streams."""
+    return queued > _FULL_BYTES or (queued > _CROWDED_FULL_BYTES and of_all > _CROWDED_BYTES)
+
+
 class Outbox:
     """Everything that one connection has to send; it ends streams, since that sends frames too."""
 
@@ -84,7 +89,7 @@ class Outbox:
             pieces.append(data)
         stream.queued += size
         self._queued += size
-        if stream.queued > _FULL_BYTES or (stream.queued > _CROWDED_FULL_BYTES and self._queued > _CROWDED_BYTES):
+        if is_too_much(stream.queued, self._queued):
             stream.is_blocked = True
         self.awaken(stream)
 
@@ -229,9 +234,7 @@ class Outbox:
             frame_count += 1
         stream.sent_bytes += sent
         self.sent_bytes += sent
-        if stream.is_blocked and 2 * stream.queued <= (
-            _FULL_BYTES if self._queued <= _CROWDED_BYTES else _CROWDED_FULL_BYTES
-        ):
+        if stream.is_blocked and not is_too_much(2 * stream.queued, self._queued):
             stream.is_blocked = False
             self._unblocked.append(stream)
         if stream.queued == 0 and stream.state & LOCAL == ENDING:

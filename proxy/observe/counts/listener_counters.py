@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from proxy.http2.wire.causes import ResetCause
 
 
-class Http2Counters:
-    """The HTTP/2 connections of one listener, and the streams on them. Their driver counts."""
+class StreamCounters:
+    """The HTTP/2 or HTTP/3 connections of one listener, and the streams on them. Their driver counts."""
 
     def __init__(self) -> None:
         self.connections = 0
@@ -25,16 +25,6 @@ class Http2Counters:
         self.streams_open = 0
 
 
-class Http3Counters:
-    """The HTTP/3 connections of one listener. Their driver counts."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.connections_open = 0
-        self.requests = 0
-        """Requests that are over; `Counters.request` counts them."""
-
-
 class ListenerCounters:
     def __init__(self) -> None:
         self.accepted = 0
@@ -43,8 +33,8 @@ class ListenerCounters:
         self.statuses = [0] * CLASSES
         """Requests by the first digit of their status."""
         self.handshake_seconds = Histogram(HANDSHAKE_SECONDS)
-        self.http2 = Http2Counters()
-        self.http3 = Http3Counters()
+        self.http2 = StreamCounters()
+        self.http3 = StreamCounters()
         self.tcp = RelayCounters()
         self.passthrough = RelayCounters()
 

@@ -31,6 +31,7 @@ from proxy.payload.keys.payload_keys import PayloadKeys
 from proxy.processes.material import Material
 from proxy.processes.messages.questions import Prepare, ToldToken
 from proxy.processes.privileges import ProcessAccount
+from proxy.quic.availability import unavailable
 from proxy.supervisor.editions.facts import credentials_of, gathered
 from proxy.supervisor.editions.identities import EditionIdentities
 from proxy.supervisor.editions.issued import issued_material
@@ -87,6 +88,12 @@ class Edition:
         bind = config.plain.bind
         plain = {PLAIN_LISTENER: bind} if bind else {}
         return {**{name: settings.bind for name, settings in config.listener.items()}, **plain}
+
+    @property
+    def with_http3(self) -> frozenset[str]:
+        """The listeners that have UDP sockets as well."""
+        wanting = frozenset(name for name, settings in self.loaded.config.listener.items() if settings.http3)
+        return wanting if wanting and unavailable() is None else frozenset()
 
     @property
     def servers(self) -> Mapping[tuple[str, str], bool]:

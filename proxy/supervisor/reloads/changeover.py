@@ -284,7 +284,7 @@ class Changeover:
         workforce = self._parts.workforce
         slots = max(edition.worker_count, workforce.slots_with_sockets, self._parts.sockets.slots)
         try:
-            sockets = self._parts.sockets.prepare(addresses_of(edition.binds), slots)
+            sockets = self._parts.sockets.prepare(addresses_of(edition.binds, edition.with_http3), slots)
         except BindFailed as error:
             raise ConfigError([bind_problem(edition, error)]) from None
         joined: list[WorkerProcess] = []

@@ -9,12 +9,13 @@ accepts on which. One user makes all of them: the kernel refuses a second socket
 
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from config.schema import Bind
 from proxy.net.bound_socket import BACKLOG, bind_fault, bound_socket
+from proxy.net.datagrams import prepare_datagrams, steer_by_connection_id
 from proxy.net.tcp_options import tune
 from proxy.processes.systemd import KEPT, Notifier, SocketStore
 
@@ -50,6 +51,19 @@ def listening_socket(listener: str, bind: Bind, *, is_first: bool = True) -> soc
     return sock
 
 
+def datagram_socket(listener: str, bind: Bind, *, is_first: bool = True) -> socket.socket:
+    """Bind one address of UDP, as `listening_socket`. Raises `BindFailed`."""
+    try:
+        if is_first and bind.port:
+            bound_socket(bind, kind=socket.SOCK_DGRAM).close()
+        sock = bound_socket(bind, reuse_port=True, kind=socket.SOCK_DGRAM)
+        prepare_datagrams(sock)
+        steer_by_connection_id(sock)  # of all sockets of the address
+    except OSError as error:
+        raise BindFailed(listener, bind, error) from error
+    return sock
+
+
 def address_of(sock: socket.socket) -> str:
     """The bound address, with the port that the kernel chose for port 0."""
     host, port = sock.getsockname()[:2]
@@ -63,6 +77,8 @@ class Address:
     listener: str
     index: int
     bind: Bind
+    is_datagram: bool = False
+    """Whether it is one of UDP, for QUIC."""
 
     @property
     def kept_name(self) -> str:
@@ -72,7 +88,8 @@ class Address:
     @property
     def key(self) -> str:
         """Identifies the address across reloads, even if it moves to another listener."""
-        return str(self.bind) if self.bind.port else f"{self.listener}[{self.index}] {self.bind}"
+        address = str(self.bind) if self.bind.port else f"{self.listener}[{self.index}] {self.bind}"
+        return f"udp {address}" if self.is_datagram else address
 
 
 class SocketOrigin(Enum):
@@ -139,7 +156,8 @@ class ListeningSockets:
         """The addresses in use of each listener, as text."""
         found: dict[str, list[str]] = {}
         for address in self.bound:
-            found.setdefault(address.listener, []).append(address_of(address.by_slot[0]))
+            if address.by_slot[0].type is socket.SOCK_STREAM:
+                found.setdefault(address.listener, []).append(address_of(address.by_slot[0]))
         return found
 
     @property
@@ -194,16 +212,28 @@ class ListeningSockets:
         """Make one more socket of an address. Raises `BindFailed`."""
         if first is not None and origin is SocketOrigin.MANAGER:
             return _copy(first)
-        bind = address.bind if first is None else Bind(address.bind.host, first.getsockname()[1])
-        is_first = first is None and not self._has_port(bind, prepared)
+        if first is None and address.is_datagram:
+            first_of_tcp = self._first(replace(address, is_datagram=False), prepared)
+            port = address.bind.port if first_of_tcp is None else first_of_tcp.getsockname()[1]
+            bind = Bind(address.bind.host, port)
+        else:
+            bind = address.bind if first is None else Bind(address.bind.host, first.getsockname()[1])
+        is_first = first is None and not self._has_port(bind, prepared, is_datagram=address.is_datagram)
         try:
-            return listening_socket(address.listener, bind, is_first=is_first)
+            made = datagram_socket if address.is_datagram else listening_socket
+            return made(address.listener, bind, is_first=is_first)
         except BindFailed as failure:
             if first is not None and origin is SocketOrigin.KEPT:
                 return _copy(first)  # another user made it, or one with a right to bind that we lack
             raise BindFailed(address.listener, address.bind, failure.error) from None
 
-    def _has_port(self, bind: Bind, prepared: "PreparedSockets") -> bool:
+    def _first(self, address: Address, prepared: "PreparedSockets") -> socket.socket | None:
+        """The first socket of an address, if there is one already: UDP gets the port of TCP."""
+        bound = self._bound.get(address.key)
+        inherited = [sock for _, sock in prepared.inherited.get(address.key, ())]
+        return next(iter([*(bound.by_slot if bound else ()), *inherited, *prepared.made.get(address.key, ())]), None)
+
+    def _has_port(self, bind: Bind, prepared: "PreparedSockets", *, is_datagram: bool) -> bool:
         """Whether we already have the port on another address.
 
         Either 0.0.0.0 is replaced by a single address, or the reverse.
@@ -211,7 +241,8 @@ class ListeningSockets:
         bound = [sock for address in self._bound.values() for sock in address.by_slot]
         kept = [sock for name, sock in self._inherited if name.startswith(KEPT)]
         made = [sock for several in prepared.made.values() for sock in several]
-        return bind.port in {sock.getsockname()[1] for sock in [*bound, *kept, *made]}
+        kind = _kind(is_datagram=is_datagram)
+        return bind.port in {sock.getsockname()[1] for sock in [*bound, *kept, *made] if sock.type is kind}
 
     def _inherited_by_key(self, addresses: Sequence[Address]) -> dict[str, list[tuple[str, socket.socket]]]:
         """The sockets that the service manager passed, with their names.
@@ -223,7 +254,8 @@ class ListeningSockets:
         nameable = []
         for name, sock in self._inherited:
             host, port = sock.getsockname()[:2]
-            exact = [one for one in addresses if (host, port) == (str(one.bind.host), one.bind.port)]
+            alike = [one for one in addresses if sock.type is _kind(is_datagram=one.is_datagram)]
+            exact = [one for one in alike if (host, port) == (str(one.bind.host), one.bind.port)]
             if name.startswith(KEPT):
                 continue
             if exact:
@@ -231,7 +263,8 @@ class ListeningSockets:
             else:
                 nameable.append((name, sock))
         for name, sock in nameable:
-            of_name = [one for one in addresses if one.listener == name and one.key not in by_key]
+            alike = [one for one in addresses if sock.type is _kind(is_datagram=one.is_datagram)]
+            of_name = [one for one in alike if one.listener == name and one.key not in by_key]
             if of_name:
                 by_key[of_name[0].key] = [(name, sock)]
         for address in addresses:
@@ -298,6 +331,10 @@ class PreparedSockets:
         return self._owner.use(self._addresses, self)
 
 
+def _kind(*, is_datagram: bool) -> socket.SocketKind:
+    return socket.SOCK_DGRAM if is_datagram else socket.SOCK_STREAM
+
+
 def _copy(sock: socket.socket) -> socket.socket:
     """A copy of a listening socket, with the same queue."""
     copy = sock.dup()
@@ -305,6 +342,14 @@ def _copy(sock: socket.socket) -> socket.socket:
     return copy
 
 
-def addresses_of(binds: Mapping[str, Sequence[Bind]]) -> list[Address]:
-    """The addresses of all listeners, in the order of the configuration."""
-    return [Address(name, index, bind) for name, several in binds.items() for index, bind in enumerate(several)]
+def addresses_of(binds: Mapping[str, Sequence[Bind]], with_udp: Collection[str] = ()) -> list[Address]:
+    """The addresses of all listeners, in the order of the configuration.
+
+    Those of the listeners `with_udp` are of TCP and of UDP.
+    """
+    return [
+        Address(name, index, bind, is_datagram)
+        for name, several in binds.items()
+        for index, bind in enumerate(several)
+        for is_datagram in ((False, True) if name in with_udp else (False,))
+    ]

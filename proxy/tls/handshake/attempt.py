@@ -76,12 +76,15 @@ _own: Final = threading.local()
 """The pair of BIOs of each thread."""
 
 
-def attempt_in_thread(context: Callable[[], ssl.SSLContext], transcript: Transcript) -> Flight:
-    """The same as `attempt` on this thread's own pair of BIOs.
+def attempt_in_thread(
+    context: Callable[[], ssl.SSLContext], transcript: Transcript, driver: TlsDriver | None = None
+) -> Flight:
+    """The same as `attempt` on this thread's own pair of BIOs, or with a `driver` for any thread.
 
     The object in the flight needs another one (`TlsDriver.adopt`).
     """
-    driver: TlsDriver | None = getattr(_own, "driver", None)
+    if driver is None:
+        driver = getattr(_own, "driver", None)
     if driver is None:
         driver = _own.driver = new_driver()
     flight = attempt(context, transcript, driver)

@@ -11,7 +11,7 @@ refused the hello before it answered it, or a context that needs no token fails 
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -53,10 +53,18 @@ class FlightServices:
     driver: TlsDriver
     steps: StepQueue
     signing: SigningServices
-    slow: SlowExchanges = field(init=False)
+    slow: SlowExchanges
+    threads_driver: TlsDriver | None = None
+    """The driver in signing threads too; None: each thread has one of its own."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "slow", SlowExchanges(self.signing.loop, self.signing.clock))
+    @classmethod
+    def of(cls, driver: TlsDriver, steps: StepQueue, signing: SigningServices) -> "FlightServices":
+        """With a thread for slow key exchanges."""
+        return cls(driver, steps, signing, SlowExchanges(signing.loop, signing.clock))
+
+    def driven_by(self, driver: TlsDriver, steps: StepQueue) -> "FlightServices":
+        """The same with another driver, which any thread may use, and other turns."""
+        return FlightServices(driver, steps, self.signing, self.slow, driver)
 
 
 class MakerOwner(Protocol):
@@ -121,7 +129,7 @@ class ThreadMaker:
 
     def begin(self, context: ssl.SSLContext, transcript: Transcript, exchange: SlowExchange, network: bytes) -> None:
         """Wait for the turn of the client's `network`. Tells the owner at once if that is late."""
-        work = partial(attempt_in_thread, lambda: context, transcript)
+        work = partial(attempt_in_thread, lambda: context, transcript, self._services.threads_driver)
         self._job = self._services.slow.begin(network, exchange, work, self._settled)
         if self._job is None:
             self._owner.crowded_out()
@@ -171,7 +179,7 @@ class TokenMaker:
             services.signing,
             credential.keys,
             credential.turn(),
-            partial(_attempt_by, transcript),
+            partial(_attempt_by, transcript, services.threads_driver),
             network,
             self,
         )
@@ -202,8 +210,8 @@ class TokenMaker:
         return None if stand_in is None else judge_hello(stand_in.current, self._transcript, self._services.driver)
 
 
-def _attempt_by(transcript: Transcript, key: KeyContext) -> Flight:
-    return attempt_in_thread(key.current, transcript)
+def _attempt_by(transcript: Transcript, driver: TlsDriver | None, key: KeyContext) -> Flight:
+    return attempt_in_thread(key.current, transcript, driver)
 
 
 def _refusal_for(failure: AttemptFailed | RetryDiffers) -> ConnectionRefusal:

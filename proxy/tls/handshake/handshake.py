@@ -24,13 +24,21 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
+from proxy.net.wire_stream import WireStream
 from proxy.tls.handshake.attempt import Flight
 from proxy.tls.handshake.challenges import CHALLENGE_ALPN, PendingChallenges
 from proxy.tls.handshake.failures import answer_to, reason_of, step_failure
 from proxy.tls.handshake.flight_makers import FlightServices
 from proxy.tls.handshake.group_choice import SlowExchange
 from proxy.tls.handshake.handshake_policy import HandshakePolicy
-from proxy.tls.handshake.results import ConnectionRefusal, Failed, FailureReason, HandshakeObserver, UnopenedHello
+from proxy.tls.handshake.results import (
+    ConnectionRefusal,
+    Established,
+    Failed,
+    FailureReason,
+    HandshakeObserver,
+    UnopenedHello,
+)
 from proxy.tls.handshake.server_step import ServerStep, ServerSteps
 from proxy.tls.handshake.signed_flight import SignedFlight
 from proxy.tls.handshake.states import (
@@ -63,7 +71,8 @@ class Handshake(StreamOwner[memoryview]):
 
     __deletable__: ClassVar = ("_observer",)  # for mypyc
     _observer: HandshakeObserver
-    _stream: SocketStream
+    _stream: WireStream
+    _socket: SocketStream
 
     def __init__(
         self,
@@ -86,7 +95,7 @@ class Handshake(StreamOwner[memoryview]):
 
     def begin(self, stream: SocketStream) -> None:
         """Start reading the ClientHello from `stream`."""
-        self._stream = stream
+        self._stream = self._socket = stream
         stream.owner = self
         stream.resume_reading()
 
@@ -197,7 +206,7 @@ class Handshake(StreamOwner[memoryview]):
     def _hands_on(self, hello: UnopenedHello | None) -> bool:
         """Leave a connection to the observer if its TLS is for a server; whether it is."""
         if hello is not None:
-            self._leave().left_unopened(hello, self._stream)
+            self._leave().left_unopened(hello, self._socket)
         return hello is not None
 
     def _choose(self, state: Choosing, reader: ClientHelloReader) -> None:
@@ -330,14 +339,19 @@ class Handshake(StreamOwner[memoryview]):
             tickets = state.tickets if result.client is None or clients.seal(tls, result.client) else 0
         if result.group is not None and result.group.is_quantum_safe:  # else its key is small
             driver.forget_key_share(tls)
+        self._open(result, tls, tickets, made.rest)
+
+    def _open(self, result: Established, tls: TlsObject, tickets: int | bytes, rest: bytes) -> None:
+        """Hand the connection to the observer, with what came behind the handshake."""
+        services = self._services
         observer = self._leave()
-        clock = self._services.signing.clock
-        stream = TlsStream(self._stream, tls, driver, policy.tls_limits, clock, tickets=tickets)
+        clock = services.signing.clock
+        stream = TlsStream(self._socket, tls, services.driver, self._policy.tls_limits, clock, tickets=tickets)
         observer.handshake_established(result, stream)
-        if made.rest:
-            stream.data_received(memoryview(made.rest))
+        if rest:
+            stream.data_received(memoryview(rest))
         else:
-            self._stream.acknowledge()  # no tickets go out that would
+            self._socket.acknowledge()  # no tickets go out that would
 
     def _close_answered(self, state: Challenged, tls: TlsObject) -> None:
         # RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be

@@ -25,7 +25,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from proxy.net.sockets import SocketStream
+from proxy.net.wire_stream import WireStream
 from proxy.tls.handshake.attempt import Flight, Transcript, attempt, judge_hello, step
 from proxy.tls.handshake.flight_makers import FlightServices, LoopMaker, ThreadMaker, TokenMaker
 from proxy.tls.handshake.group_choice import SlowExchange, predicts_retry
@@ -118,7 +118,7 @@ class SignedFlight:
         services: FlightServices,
         limits: HelloLimits,
         owner: FlightOwner,
-        stream: SocketStream,
+        stream: WireStream,
     ) -> None:
         """Set up for an identity: `plan` has its keys, `context` a throw-away certificate.
 

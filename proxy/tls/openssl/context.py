@@ -38,13 +38,16 @@ class TlsSettings:
     """The groups of the policy, where `groups` are only those that are not slow: a ticket of the
     one is good for the other."""
 
+    is_quic: bool = False
+    """Whether the contexts are for QUIC: no ticket is good for both transports."""
+
     @property
     def fingerprint(self) -> str:
         """What separates the tickets of one policy from those of another.
 
         The protocols do not: a resumption negotiates them again (RFC 8446 section 4.6.1).
         """
-        policy = f"{self.all_groups or self.groups}|{self.cipher_suites}"
+        policy = f"{self.all_groups or self.groups}|{self.cipher_suites}{'|quic' if self.is_quic else ''}"
         return policy if self.clients is None else f"{policy}|{self.clients.fingerprint}"
 
 
@@ -140,6 +143,8 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
     # Server preference comes with CPython's defaults; ChaCha20 first for a client that put it
     # first.
     context.options |= libssl.PRIORITIZE_CHACHA
+    if settings.is_quic:
+        context.options &= ~ssl.OP_ENABLE_MIDDLEBOX_COMPAT  # RFC 9001 section 8.4
     # of these OpenSSL takes the first that the client offers
     if settings.protocols:
         context.set_alpn_protocols([str(one) for one in settings.protocols])

@@ -32,6 +32,11 @@ class TicketSecrets:
     previous: bytes | None = field(default=None, repr=False)
     following: bytes | None = field(default=None, repr=False)
 
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        """The secrets, the one that seals first."""
+        return tuple(one for one in (self.current, self.previous, self.following) if one is not None)
+
     @classmethod
     def fresh(cls) -> "TicketSecrets":
         """A new secret without a predecessor."""
@@ -42,6 +47,11 @@ class TicketSecrets:
         it.
         """
         return TicketSecrets(new, self.current)
+
+
+def quic_key(secret: bytes) -> bytes:
+    """Derive the key of QUIC's address tokens and stateless resets, 32 bytes, as `ticket_key`."""
+    return HKDF(algorithm=hashes.SHA256(), length=SECRET_BYTES, salt=None, info=b"plexigate quic").derive(secret)
 
 
 def ticket_key(secret: bytes, identity: str, policy: str) -> bytes:

@@ -5,6 +5,8 @@ from typing import Final
 
 from config.schema import HttpProtocol
 
+HTTP_3: Final = "h3"
+"""HTTP/3 by its name in ALPN (RFC 9114 section 3.1). It is offered over QUIC alone."""
 BARE_TCP: Final = "tcp"
 """What a client of a TCP listener speaks that has agreed on no protocol by ALPN."""
 
@@ -16,23 +18,25 @@ class ProtocolOffer:
     sides sign. So it is asked for its choice; a second ClientHello may differ from the first one.
     """
 
-    def __init__(self, protocols: Sequence[str], without_alpn: str | None) -> None:
+    def __init__(self, protocols: Sequence[str], without_alpn: str | None, elsewhere: Sequence[str] = ()) -> None:
         """Offer `protocols`. `without_alpn` is what a client without ALPN speaks.
 
-        None refuses such a client.
+        None refuses such a client. `elsewhere` are protocols of the same listener over another
+        transport.
         """
+        self._elsewhere: Final = frozenset(elsewhere)
         self._names: Final = frozenset(str(one).encode() for one in protocols)
         self._spoken: Final[dict[str | None, str]] = {str(one): one for one in protocols}
         if without_alpn is not None:
             self._spoken[None] = without_alpn
 
     @classmethod
-    def of_http(cls, protocols: Sequence[HttpProtocol]) -> "ProtocolOffer":
+    def of_http(cls, protocols: Sequence[HttpProtocol], elsewhere: Sequence[str] = ()) -> "ProtocolOffer":
         """Offer versions of HTTP.
 
         A client without ALPN speaks HTTP/1.1: HTTP/2 over TLS needs ALPN (RFC 9113 section 3.2).
         """
-        return cls(protocols, HttpProtocol.HTTP_1 if HttpProtocol.HTTP_1 in protocols else None)
+        return cls(protocols, HttpProtocol.HTTP_1 if HttpProtocol.HTTP_1 in protocols else None, elsewhere)
 
     def refuses(self, offered: tuple[bytes, ...]) -> bool:
         """Whether a client that offers these protocols has none in common with us.
@@ -57,7 +61,7 @@ class ProtocolOffer:
 
         A name of HTTP in the list of a TCP listener is not HTTP to us.
         """
-        return any(
+        return protocol in self._elsewhere or any(
             one == protocol and isinstance(one, HttpProtocol) is isinstance(protocol, HttpProtocol)
             for one in self._spoken.values()
         )

@@ -163,7 +163,7 @@ class World:
     def services(self) -> FlightServices:
         """The tokens, and the driver of the loop."""
         tokens = {one.token.name: one.token for one in (self.plexi, self.spare)}
-        services = FlightServices(self.driver, self._steps, SigningServices(self.loop, self.loop.time, tokens))
+        services = FlightServices.of(self.driver, self._steps, SigningServices(self.loop, self.loop.time, tokens))
         services.slow.threads = self.thread
         return services
 

@@ -200,7 +200,7 @@ def world(credential: Credential) -> Iterator[World]:
         conversation.deadlines,
         http,
         counters,
-        FlightServices(new_driver(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
+        FlightServices.of(new_driver(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
         records.append,
         scarcity,
         turned_away,

@@ -149,7 +149,7 @@ class World:
     """Groups whose key exchange passes for a slow one."""
 
     def __post_init__(self) -> None:
-        self.services = FlightServices(
+        self.services = FlightServices.of(
             self.driver, StepQueue(self.loop.call_soon), SigningServices(self.loop, self.loop.time, {})
         )
         self.thread = self.services.slow.threads = HandExecutor(self.loop, threads=1)

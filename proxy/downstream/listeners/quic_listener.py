@@ -1,0 +1,294 @@
+"""The UDP sockets of one listener: which connection a datagram is for, and which may begin one.
+
+Theory of operation. A datagram names its connection by an ID that we have made, or, in the first
+packets of a client, by one that the client has made up. What names an unknown one and begins a
+connection passes the limits on connections as a connection of TCP does. While many handshakes are in
+flight, a client has to show first that it is at its address: it gets a Retry, for which nothing is
+kept here (RFC 9000 section 8.1.2). What names an unknown one and begins none gets a stateless reset,
+so that the client of a process that is gone does not wait (section 10.3).
+"""
+
+import secrets
+import socket
+from collections.abc import Collection
+from functools import partial
+from socket import SocketType
+from typing import Final, Protocol
+
+from proxy.downstream.listeners.arrival import ArrivalHost
+from proxy.downstream.listeners.listening import ListenerRuntime, ListenerServices
+from proxy.downstream.listeners.quic_arrival import QuicArrival
+from proxy.limits.connections import ClientCounts
+from proxy.limits.networks import is_in, network_of
+from proxy.limits.reasons import ConnectionReason
+from proxy.limits.request_rates import ClientRates
+from proxy.net.readiness import EPOLLIN, Ready
+from proxy.observe.counts.listener_counters import ListenerCounters
+from proxy.proxy_protocol.header import Endpoints
+from proxy.quic.library import native
+from proxy.quic.tokens import known_address, new_token, retry_token
+from proxy.quic.transport import QuicTransport
+from proxy.tls.handshake.handshake_policy import HandshakePolicy
+
+# RFC 9000 section 14.1: a client pads its first datagrams to this.
+_LEAST_INITIAL_BYTES: Final = 1_200
+_LONG_HEADER: Final = 0x80
+_ID_BYTES: Final = 18
+# Turns of 32 datagrams before others get theirs.
+_MOST_READS: Final = 4
+_NANOSECONDS: Final = 1_000_000_000
+# Behind the last request and our GOAWAY, which come first.
+_IDLE_MARGIN_SECONDS: Final = 10.0
+# What may wait for the acknowledgements of one client: about a second at 64 Mbit/s.
+_MOST_UNACKED_BYTES: Final = 8 << 20
+# Of the handshakes in flight that a listener allows: with more, clients have to show their address.
+_UNPROVEN_SHARE: Final = 4
+# Stateless resets in a second: they answer datagrams that anyone can make up.
+_MOST_RESETS: Final = 100
+
+
+class QuicHost(ArrivalHost, Protocol):
+    """The listener."""
+
+    runtime: ListenerRuntime
+
+    @property
+    def tally(self) -> ListenerCounters: ...
+
+    def closed(self, client: ClientCounts) -> None:
+        """One connection less is open."""
+
+
+class QuicListener:
+    """A `transport.Router` for the connections of one listener."""
+
+    def __init__(self, host: QuicHost, services: ListenerServices) -> None:
+        self._host: Final = host
+        self._services: Final = services
+        self._sockets: dict[SocketType, _QuicSocket] = {}
+        self._transports: Final[dict[bytes, QuicTransport]] = {}
+        self._takes_new = False
+        self._half_open = 0
+        self._resets = 0
+        self._resets_since = 0.0
+        self.deadline = 0.0
+        """Always over, so that each sweep calls `deadline_passed` (`deadlines.Watched`)."""
+
+    def receive_on(self, sockets: Collection[socket.socket]) -> None:
+        """Take new connections on exactly these sockets from now on.
+
+        Other sockets are closed when no connection is left that may have come by them.
+        """
+        self._takes_new = bool(sockets)
+        wanted = {sock.fileno(): sock for sock in sockets}
+        for sock in [one for one in self._sockets if one.fileno() not in wanted]:
+            if sockets:
+                self._sockets.pop(sock).close()
+        known = {one.fileno() for one in self._sockets}
+        for number, sock in wanted.items():
+            if number not in known:
+                self._sockets[sock] = _QuicSocket(self, self._services, sock)
+        if not self._takes_new:
+            self._close_if_empty()
+
+    def _close_if_empty(self) -> None:
+        if not self._takes_new and not self._transports:
+            for one in self._sockets.values():
+                one.close()
+            self._sockets.clear()
+
+    # -- which connection
+
+    def route(self, connection_id: bytes, transport: QuicTransport) -> None:
+        self._transports[connection_id] = transport
+
+    def forget(self, connection_id: bytes) -> None:
+        self._transports.pop(connection_id, None)
+        self._close_if_empty()
+
+    def received(self, sock: SocketType, data: bytes, local: bytes, remote: bytes, ecn: int) -> QuicTransport | None:
+        """Give a datagram to its connection, which is returned if it has a turn now."""
+        found = native().identifiers(data)
+        if found is None:
+            return None
+        version, to_id, from_id, is_unknown_version = found
+        transport = self._transports.get(to_id)
+        if transport is None and is_unknown_version:
+            if len(data) >= _LEAST_INITIAL_BYTES:
+                native().send(sock, native().version_negotiation(from_id, to_id), local, remote)
+        elif transport is None and not data[0] & _LONG_HEADER:
+            self._reset(sock, data, to_id, local, remote)
+        elif transport is None and self._takes_new:
+            token = native().token_of_initial(data)
+            if token is not None:
+                transport = self._arrived(_FirstPacket(sock, version, to_id, from_id, token, local, remote))
+        if transport is not None:
+            transport.received(data, local, remote, ecn)
+        return transport
+
+    def _reset(self, sock: SocketType, data: bytes, to_id: bytes, local: bytes, remote: bytes) -> None:
+        keys = self._host.runtime.quic_keys
+        now = self._services.io.loop.time()
+        if now - self._resets_since >= 1.0:
+            self._resets_since = now
+            self._resets = 0
+        self._resets += 1
+        if keys and self._resets <= _MOST_RESETS:
+            packet = native().stateless_reset(keys[0], to_id, len(data))
+            if packet:
+                native().send(sock, packet, local, remote)
+
+    # -- a new connection
+
+    def _arrived(self, first: "_FirstPacket") -> QuicTransport | None:
+        runtime = self._host.runtime
+        policy = runtime.quic
+        if policy is None or not runtime.quic_keys or runtime.header_senders:
+            return None
+        ends = first.ends
+        network = network_of(ends.source)
+        proven = None
+        if first.token:
+            now = self._services.http.wall_clock()
+            proven = known_address(runtime.quic_keys, first.token, first.address, first.to_id, now)
+        if proven is None and self._half_open * _UNPROVEN_SHARE >= runtime.limits.handshakes_in_flight:
+            self._ask_for_token(first, runtime)
+            return None
+        is_exempt = bool(runtime.exempt) and is_in(ends.source, runtime.exempt)
+        client = self._host.room.admit(network, runtime.limits, is_exempt=is_exempt)
+        if isinstance(client, ConnectionReason):
+            self._services.turned_away.add(runtime.name, client, network)
+            return None
+        original = None if proven is None else proven.original_id
+        return self._begin(first, original, policy, client, None if is_exempt else ClientRates(client.network))
+
+    def _ask_for_token(self, first: "_FirstPacket", runtime: ListenerRuntime) -> None:
+        own_id = self._services.worker_prefix + secrets.token_bytes(_ID_BYTES - 2)
+        now = self._services.http.wall_clock()
+        token = retry_token(runtime.quic_keys[0], first.address, first.to_id, own_id, now)
+        packet = native().retry_packet(first.version, first.from_id, own_id, first.to_id, token)
+        native().send(first.sock, packet, first.local, first.remote)
+
+    def _begin(
+        self,
+        first: "_FirstPacket",
+        original: bytes | None,
+        policy: HandshakePolicy,
+        client: ClientCounts,
+        rates: ClientRates | None,
+    ) -> QuicTransport:
+        services = self._services
+        runtime = self._host.runtime
+        transport = QuicTransport(services.io.loop, first.sock, self)
+        limits = services.http.runtime.limits
+        http2 = limits.http2
+        connection = native().Connection(
+            transport,
+            first.version,
+            first.from_id,
+            first.to_id if original is None else original,
+            None if original is None else first.to_id,
+            services.worker_prefix,
+            first.local,
+            first.remote,
+            first.token,
+            runtime.quic_keys[0],
+            (
+                int((limits.keep_alive_seconds + _IDLE_MARGIN_SECONDS) * _NANOSECONDS),
+                int((runtime.limits.handshake_seconds + 1.0) * _NANOSECONDS),
+                http2.connection_window_bytes,
+                http2.stream_window_bytes,
+                http2.connection_window_bytes,
+                http2.stream_window_most_bytes,
+                http2.streams,
+                http2.header_list_bytes,
+                http2.header_count,
+                http2.header_bytes,
+                _MOST_UNACKED_BYTES,
+            ),
+        )
+        transport.use(connection, first.to_id)
+        tally = self._host.tally
+        tally.accepted += 1
+        tally.open += 1
+        transport.closed = partial(self._host.closed, client)
+        self._half_open += 1
+        arrival = QuicArrival(self._host, runtime, services, first.ends, client, rates)
+        token = new_token(runtime.quic_keys[0], first.address, services.http.wall_clock())
+        arrival.begin(transport, policy, partial(self._answered, transport, token))
+        return transport
+
+    def _answered(self, transport: QuicTransport, token: bytes) -> None:
+        self._half_open -= 1
+        if not transport.is_over:
+            transport.native.new_token(token)
+
+
+class _FirstPacket:
+    """A datagram that may begin a connection."""
+
+    def __init__(  # noqa: PLR0913 - its fields
+        self, sock: SocketType, version: int, to_id: bytes, from_id: bytes, token: bytes, local: bytes, remote: bytes
+    ) -> None:
+        self.sock: Final = sock
+        self.version: Final = version
+        self.to_id: Final = to_id
+        self.from_id: Final = from_id
+        self.token: Final = token
+        self.local: Final = local
+        self.remote: Final = remote
+
+    @property
+    def address(self) -> bytes:
+        """That of the client, without its port."""
+        return _address(self.remote)
+
+    @property
+    def ends(self) -> Endpoints:
+        return Endpoints(_text(self.remote), _port(self.remote), _text(self.local), _port(self.local))
+
+
+class _QuicSocket(Ready):
+    """One socket."""
+
+    def __init__(self, listener: QuicListener, services: ListenerServices, sock: SocketType) -> None:
+        self._listener: Final = listener
+        self._io: Final = services.io
+        self._sock: Final = sock
+        self._io.readiness.change(sock.fileno(), 0, EPOLLIN, self)
+
+    def ready(self, events: int) -> None:
+        """Read what came, and give each connection its turn."""
+        del events
+        receive = native().receive
+        touched: dict[QuicTransport, None] = {}
+        for _ in range(_MOST_READS):
+            datagrams = receive(self._sock)
+            for data, local, remote, ecn in datagrams:
+                transport = self._listener.received(self._sock, data, local, remote, ecn)
+                if transport is not None:
+                    touched[transport] = None
+            if len(datagrams) < 32:
+                break
+        for one in touched:
+            one.turn()
+
+    def close(self) -> None:
+        self._io.readiness.change(self._sock.fileno(), EPOLLIN, 0, self)
+        self._sock.close()
+
+
+# A socket address is that of the kernel (linux/in.h, in6.h).
+_IPV4_BYTES: Final = 16
+
+
+def _address(of: bytes) -> bytes:
+    return of[4:8] if len(of) == _IPV4_BYTES else of[8:24]
+
+
+def _text(of: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(of) == _IPV4_BYTES else socket.AF_INET6, _address(of))
+
+
+def _port(of: bytes) -> int:
+    return int.from_bytes(of[2:4])
