@@ -17,6 +17,7 @@ from h2.events import (
 
 from proxy.downstream.http2.connection import Http2Connection
 from proxy.downstream.requests.client import ClientFacts
+from proxy.http2.session.server_session import ServerSession
 from proxy.http2.streams.stream import SessionStream
 from tests.fakes_http import Conversation, FakeStream
 
@@ -42,6 +43,7 @@ class Http2Conversation(Conversation):
     """A conversation whose client has chosen `h2`. `peer` is its side of the connection."""
 
     connection: Http2Connection
+    session: ServerSession
     peer: H2Connection
     backend: FakeStream
 
@@ -52,7 +54,9 @@ class Http2Conversation(Conversation):
 
     def connect(self, facts: ClientFacts) -> None:
         """Take the connection up, and exchange the prefaces."""
-        self.connection = Http2Connection(self.service, self.client, facts)
+        self.session = ServerSession(self.service.runtime.limits.http2, self.service.clock)
+        counters = self.service.counters.listener(facts.listener).http2
+        self.connection = Http2Connection(self.service, self.client, facts, self.session, counters)
         self.client.owner = self.connection
         self.events: list[Event] = []
         self.peer = H2Connection(H2Configuration(client_side=True, header_encoding=None))

@@ -75,7 +75,7 @@ def test_messages_pass_both_ways_and_close_frames_end_the_stream() -> None:
     (record,) = socket.talk.records
     assert (record.status, record.error, record.messages) == (101, None, (1, 1))
     assert socket.talk.connection.idle is not None
-    assert socket.talk.connection.session._table.open == 0
+    assert socket.talk.session._table.open == 0
 
 
 def test_what_came_before_the_answer_is_not_lost() -> None:
@@ -224,7 +224,7 @@ def test_stream_that_is_aborted_is_reset_at_once() -> None:
     assert socket.server.ending == "end"
     assert "the client was lost" in str(socket.talk.records[0].error)
     assert socket.talk.connection.idle is not None
-    assert socket.talk.connection.session._table.open == 0
+    assert socket.talk.session._table.open == 0
 
 
 def test_violation_is_told_by_a_close_frame() -> None:

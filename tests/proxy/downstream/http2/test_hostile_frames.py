@@ -214,7 +214,7 @@ class Attacked:
 
     def upload(self, number: int) -> int:
         """A stream whose request has not ended; 0 if there is none."""
-        table = self.talk.connection.session._table.streams
+        table = self.talk.session._table.streams
         uploads = [one.id for one in table.values() if not one.is_remote_ended]
         return uploads[number % len(uploads)] if uploads else 0
 
@@ -262,7 +262,7 @@ class Attacked:
     def look(self) -> None:
         """What a connection keeps is bounded, whatever its client sends."""
         connection = self.talk.connection
-        session = connection.session
+        session = self.talk.session
         streams, most = session._table.streams.values(), LIMITS.http2
         assert session._table.open <= most.streams
         assert connection.held.total <= most.connection_window_bytes + most.stream_window_bytes

@@ -69,7 +69,7 @@ def waiting() -> Case:
 def advance(case: Case, seconds: int, per_second: int) -> None:
     """Let the client take so many bytes of the connection meanwhile."""
     for _ in range(seconds):
-        case.talk.connection.session._outbox.sent_bytes += per_second
+        case.talk.session._outbox.sent_bytes += per_second
         case.talk.advance(1.0)
 
 
@@ -95,7 +95,7 @@ def test_time_before_a_stall_does_not_count() -> None:
 def test_stream_without_a_window_has_to_wait_only_for_its_bytes() -> None:
     case = waiting()
     case.stream.send_window = 0
-    session = case.talk.connection.session
+    session = case.talk.session
     session._outbox.sent_bytes += 50_000
     case.stream.sent_bytes += 50_000
     case.talk.client.waiting_bytes = 50_000
@@ -110,7 +110,7 @@ def test_stream_without_a_window_has_to_wait_only_for_its_bytes() -> None:
 def test_bytes_on_their_way_have_to_move() -> None:
     case = waiting()
     case.stream.send_window = 0
-    case.talk.connection.session._outbox.sent_bytes += 50_000
+    case.talk.session._outbox.sent_bytes += 50_000
     case.stream.sent_bytes += 50_000
     case.talk.client.waiting_bytes = 50_000
     for _ in range(70):

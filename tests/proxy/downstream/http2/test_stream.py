@@ -236,7 +236,7 @@ class TestBodies:
         for _ in range(3):  # the window of the connection is 131,072
             talk.ask(POST, b"x" * 60_000, ends=False)
         assert talk.connection.held.total == 180_000
-        assert not talk.connection.session.is_window_used_up
+        assert not talk.session.is_window_used_up
 
     def test_body_that_has_no_room_for_others_is_not_blamed_on_them(self) -> None:
         talk = Http2Conversation(servers=1)
@@ -248,7 +248,7 @@ class TestBodies:
         for stream in stalled:
             talk.send(stream, b"x" * 40_000)
             talk.send(stream, b"x" * 25_536)
-        assert talk.connection.session.is_window_used_up
+        assert talk.session.is_window_used_up
         talk.advance(31.0)
         talk.pump()
         assert not talk.of(ResponseReceived, innocent)
@@ -412,7 +412,7 @@ class TestEnds:
         (record,) = talk.records
         assert (record.status, record.error) == (499, "the client reset the stream (error 8)")
         assert talk.connection.idle is not None
-        assert talk.connection.session._table.open == 0
+        assert talk.session._table.open == 0
 
     def test_lost_connection_stops_all_work(self) -> None:
         talk = Http2Conversation()
@@ -443,7 +443,7 @@ class TestEnds:
         talk.advance(1.1)
         talk.pump()
         assert (talk.has_ended(stream), talk.reset_code(stream)) == (True, None)
-        assert not talk.connection.session.has_streams
+        assert not talk.session.has_streams
 
     def test_length_is_known_whatever_answers(self) -> None:
         """RFC 9113 8.1.1: RST_STREAM follows an answer that came too early for the body."""

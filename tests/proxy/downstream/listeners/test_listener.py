@@ -63,7 +63,7 @@ def test_ca_that_looked_is_told_of_and_gone(world: World) -> None:
     assert line == "127.0.0.1 fetched the tls-alpn-01 challenge for unknown.test"
     assert (world.failures, world.handshakes, world.records) == ({}, {}, [])
     world.leave(client)
-    assert world.listener._tally.open == 0
+    assert world.listener.tally.open == 0
 
 
 class TestAccepting:
@@ -192,7 +192,7 @@ class TestAccepting:
         for 27 bytes)."""
         world.connect("X25519MLKEM768")
         (handshake,) = (one for one in world.conversation.deadlines._watched if isinstance(one, Handshake))
-        assert len(handshake._stream._view) == 16_406
+        assert len(handshake._socket._view) == 16_406
 
     @pytest.mark.parametrize(
         ("offer", "protocol", "is_set"), [(b"\x02h2", "h2", True), (b"\x08http/1.1", "http/1.1", False)]
@@ -203,7 +203,7 @@ class TestAccepting:
         world.listener.runtime = runtime(credential, protocols=(HttpProtocol.HTTP_2, HttpProtocol.HTTP_1))
         client = world.connect("X25519MLKEM768")
         (handshake,) = (one for one in world.conversation.deadlines._watched if isinstance(one, Handshake))
-        sock = handshake._stream._sock
+        sock = handshake._socket._sock
         assert sock is not None
         usual = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
         client.offer_protocols(offer)

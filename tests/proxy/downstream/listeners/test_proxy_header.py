@@ -44,7 +44,7 @@ def behind(world: World) -> Iterator[World]:
     for client in world.clients:
         client.sock.close()
     world.loop.settle()
-    assert (counts.open, counts.in_flight, counts._clients, world.listener._tally.open) == (0, 0, {}, 0)
+    assert (counts.open, counts.in_flight, counts._clients, world.listener.tally.open) == (0, 0, {}, 0)
     world.conversation.client.lose()  # the other connection of this service
     assert world.http.count == 0
 

@@ -30,8 +30,8 @@ def client(number: int) -> ClientFacts:
     address = f"192.0.2.{number}"
     facts = ClientFacts(address, "public", established())
     header = ProxyHeader(Relayed.CLIENT, Endpoints(address, 1, "198.51.100.2", 443))
-    facts.origin = Origin(socket.socket(), header)
-    facts.origin.sock.close()
+    with socket.socket() as sock:
+        facts.origin = Origin(sock, header)
     return facts
 
 
