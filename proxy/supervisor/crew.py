@@ -124,7 +124,7 @@ class Crew:
 
         They are the log, the table of figures and the turns to log in to tokens.
         """
-        begin = Begin(VERSION, self._columns.take(worker), self._log.settings)
+        begin = Begin(VERSION, self._columns.take(worker), self._log.settings, worker.slot)
         return begin, [self._log.descriptor, self._columns.descriptor, self.tokens.turns.fd]
 
     def tell(self, event: Event) -> None:

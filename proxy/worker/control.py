@@ -87,8 +87,12 @@ class WorkerControl:
         turns: LoginTurns | None,
         ended: Callable[[], None],
         parent: Parent,
+        slot: int = 0,
     ) -> None:
         """`shared`: the counts of all workers; `turns`: how they log in to tokens (see `build`).
+
+        `slot` is that of this process among the workers.
+
 
         `ended` is called when the worker has drained and its answer is on its way.
         """
@@ -98,6 +102,7 @@ class WorkerControl:
         self._turns = turns
         self._ended = ended
         self._parent = parent
+        self._slot = slot
         self._capabilities: Capabilities | None = None
         self._worker: Worker | None = None
         self._preparing: int | None = None
@@ -235,7 +240,7 @@ class WorkerControl:
             raise QuestionRefused(QuestionFailed("a commit of what was not prepared"))
         self._number, generation = prepared
         if self._worker is None:
-            self._worker = Worker(self._loop, generation, self._log, self._shared, self._parent)
+            self._worker = Worker(self._loop, generation, self._log, self._shared, self._parent, self._slot)
         else:
             self._worker.swap(generation)
         for verdict in asked.known.verdicts:

@@ -83,7 +83,7 @@ class _Entry:
         self.log = Log(LogWriter(log_file, told.log.queue_lines), told.log.format, has_colours=told.log.has_colours)
         shared = SharedTable.private() if told.column is None else SharedTable(table, told.column)
         os.close(table)
-        self._control = WorkerControl(self._loop, self.log, shared, LoginTurns(turns), self.over.set, self)
+        self._control = WorkerControl(self._loop, self.log, shared, LoginTurns(turns), self.over.set, self, told.slot)
         return Begun(VERSION)
 
     def let_go(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import time
 from collections.abc import Collection, Mapping
@@ -86,8 +87,12 @@ class Worker:
         log: Log,
         shared: SharedTable,
         parent: Parent,
+        slot: int = 0,
     ) -> None:
-        """`shared`: the counts of all workers. Accepts nothing before `accept_on`."""
+        """`shared`: the counts of all workers. Accepts nothing before `accept_on`.
+
+        `slot` is that of this process among the workers.
+        """
         self._loop = loop
         self._generation = generation
         generation.payload_uses.revoke(generation.payload_revoked)
@@ -134,6 +139,7 @@ class Worker:
             shared,
             self._challenges,
             self._event,
+            worker_prefix=bytes((slot & 0xFF, secrets.randbelow(256))),
         )
         self._listeners: dict[str, Listener] = {}
         self._alternatives: Mapping[str, bytes] = {}
@@ -246,6 +252,8 @@ class Worker:
 
         `gently`: see `connections.Drainable`.
         """
+        for listener in self._listeners.values():
+            listener.end_datagrams()
         self.accept_on({})
         quiet = self._http.connections.drain(seconds, gently=gently)
         waiting = {self._loop.create_task(quiet.wait()), self._loop.create_task(self._ends_now.wait())}

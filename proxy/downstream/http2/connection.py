@@ -107,6 +107,8 @@ class Http2Connection(StreamHost):
             if not self._is_write_paused:
                 self.deadline = self._due
         self._flush()
+        if self._stage is _Stage.LEFT:
+            self._end_if_empty()
 
     def _act(self, event: SessionEvent) -> None:
         if isinstance(event, RequestReceived):

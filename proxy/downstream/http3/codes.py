@@ -5,6 +5,8 @@ from typing import Final
 from proxy.http2.wire.errors import ErrorCode
 
 NO_ERROR: Final = 0x100
+REQUEST_REJECTED: Final = 0x10B
+"""Of a stream that came behind our GOAWAY: it was not looked at."""
 REQUEST_CANCELLED: Final = 0x10C
 _INTERNAL_ERROR: Final = 0x102
 
@@ -14,7 +16,7 @@ _CODES: Final = {
     ErrorCode.PROTOCOL_ERROR: 0x10E,
     ErrorCode.INTERNAL_ERROR: _INTERNAL_ERROR,
     ErrorCode.FLOW_CONTROL_ERROR: 0x101,
-    ErrorCode.REFUSED_STREAM: 0x10B,
+    ErrorCode.REFUSED_STREAM: REQUEST_REJECTED,
     ErrorCode.CANCEL: REQUEST_CANCELLED,
     ErrorCode.ENHANCE_YOUR_CALM: 0x107,
     ErrorCode.CONNECT_ERROR: 0x10F,

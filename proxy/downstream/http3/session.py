@@ -14,7 +14,7 @@ for it has ended (CVE-2023-44487).
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from proxy.downstream.http3.codes import http3_code
+from proxy.downstream.http3.codes import REQUEST_REJECTED, http3_code
 from proxy.http.head import Header
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.hpack.never_indexed import NO_NAMES, SECRET_NAMES
@@ -125,7 +125,7 @@ class Http3Session(ServedSession):
         elif kind == QuicEvent.LEAVES:
             self._events.append(PeerLeaves(0))
         elif (stream := self._streams.get(number)) is None:
-            if kind == QuicEvent.FAULT:
+            if kind == QuicEvent.FAULT and event[2] != REQUEST_REJECTED:
                 self._malformed(number)
             elif kind == QuicEvent.CLOSED:
                 self._closed(number, None)

@@ -72,6 +72,11 @@ class Listener:
         if self._quic is not None:
             self._quic.receive_on(sockets)
 
+    def end_datagrams(self) -> None:
+        """Take no new QUIC connections; see `QuicListener.end`."""
+        if self._quic is not None:
+            self._quic.end()
+
     def deadline_passed(self, now: float) -> None:
         """End handshakes that took too long for the room that the limits leave."""
         del now
@@ -80,6 +85,7 @@ class Listener:
     def leave(self) -> None:
         """Accept no more connections; see `Acceptor.leave`."""
         self._acceptor.leave()
+        self.receive_on(())
 
     def take(self, sock: socket.socket) -> None:
         """Take a connection that another process has accepted."""

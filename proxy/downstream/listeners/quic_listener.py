@@ -11,6 +11,7 @@ so that the client of a process that is gone does not wait (section 10.3).
 import secrets
 import socket
 from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
 from socket import SocketType
 from typing import Final, Protocol
@@ -23,9 +24,11 @@ from proxy.limits.networks import is_in, network_of
 from proxy.limits.reasons import ConnectionReason
 from proxy.limits.request_rates import ClientRates
 from proxy.net.readiness import EPOLLIN, Ready
+from proxy.net.shared_io import SharedIo
 from proxy.observe.counts.listener_counters import ListenerCounters
 from proxy.proxy_protocol.header import Endpoints
 from proxy.quic.library import native
+from proxy.quic.post import Post
 from proxy.quic.tokens import known_address, new_token, retry_token
 from proxy.quic.transport import QuicTransport
 from proxy.tls.handshake.handshake_policy import HandshakePolicy
@@ -34,7 +37,8 @@ from proxy.tls.handshake.handshake_policy import HandshakePolicy
 _LEAST_INITIAL_BYTES: Final = 1_200
 _LONG_HEADER: Final = 0x80
 _ID_BYTES: Final = 18
-# Turns of 32 datagrams before others get theirs.
+# Datagrams that are read at once (`_native.receive`), and how often before others have their turn.
+_AT_ONCE: Final = 32
 _MOST_READS: Final = 4
 _NANOSECONDS: Final = 1_000_000_000
 # Behind the last request and our GOAWAY, which come first.
@@ -65,7 +69,10 @@ class QuicListener:
     def __init__(self, host: QuicHost, services: ListenerServices) -> None:
         self._host: Final = host
         self._services: Final = services
-        self._sockets: dict[SocketType, _QuicSocket] = {}
+        self._sockets: Final[dict[int, _QuicSocket]] = {}
+        """By their descriptors: those that are read, and those by which only old connections send."""
+        self._post: Post | None = None
+        self._is_ending = False
         self._transports: Final[dict[bytes, QuicTransport]] = {}
         self._takes_new = False
         self._half_open = 0
@@ -75,27 +82,45 @@ class QuicListener:
         """Always over, so that each sweep calls `deadline_passed` (`deadlines.Watched`)."""
 
     def receive_on(self, sockets: Collection[socket.socket]) -> None:
-        """Take new connections on exactly these sockets from now on.
+        """Read exactly these sockets from now on, and take new connections.
 
-        Other sockets are closed when no connection is left that may have come by them.
+        Another process reads the others, and hands on what is for connections of this one.
         """
-        self._takes_new = bool(sockets)
+        if self._is_ending:
+            return
         wanted = {sock.fileno(): sock for sock in sockets}
-        for sock in [one for one in self._sockets if one.fileno() not in wanted]:
-            if sockets:
-                self._sockets.pop(sock).close()
-        known = {one.fileno() for one in self._sockets}
+        self._takes_new = bool(wanted)
+        if wanted and self._post is None:
+            self._open_post()
         for number, sock in wanted.items():
-            if number not in known:
-                self._sockets[sock] = _QuicSocket(self, self._services, sock)
-        if not self._takes_new:
-            self._close_if_empty()
+            if number not in self._sockets:
+                self._sockets[number] = _QuicSocket(self, self._services.io, sock)
+        for number, one in self._sockets.items():
+            one.is_read = number in wanted
+        self._close_if_empty()
+
+    def end(self) -> None:
+        """Take no new connections, and read for those that there are: no other process does."""
+        self._is_ending = True
+        self._takes_new = False
+        self._close_if_empty()
+
+    def _open_post(self) -> None:
+        prefix = self._services.worker_prefix
+        with suppress(OSError):  # without it, what others read is lost for us
+            self._post = Post(self._host.runtime.name, prefix)
+            _PostBox(self, self._services.io, self._post)
 
     def _close_if_empty(self) -> None:
-        if not self._takes_new and not self._transports:
-            for one in self._sockets.values():
-                one.close()
-            self._sockets.clear()
+        if self._takes_new or self._transports:
+            return
+        for one in self._sockets.values():
+            one.close()
+        self._sockets.clear()
+        if self._post is not None:
+            self._services.io.readiness.change(self._post.sock.fileno(), EPOLLIN, 0, _NOBODY)
+            self._post.close()
+            self._post = None
 
     # -- which connection
 
@@ -113,6 +138,8 @@ class QuicListener:
             return None
         version, to_id, from_id, is_unknown_version = found
         transport = self._transports.get(to_id)
+        if transport is None and self._is_of_another(to_id, data, local, remote, ecn):
+            return None
         if transport is None and is_unknown_version:
             if len(data) >= _LEAST_INITIAL_BYTES:
                 native().send(sock, native().version_negotiation(from_id, to_id), local, remote)
@@ -125,6 +152,20 @@ class QuicListener:
         if transport is not None:
             transport.received(data, local, remote, ecn)
         return transport
+
+    def handed_on(self, data: bytes, local: bytes, remote: bytes, ecn: int) -> None:
+        """Take what another process has read."""
+        found = native().identifiers(data)
+        transport = None if found is None else self._transports.get(found[1])
+        if transport is not None:
+            transport.received(data, local, remote, ecn)
+            transport.turn()
+
+    def _is_of_another(self, to_id: bytes, data: bytes, local: bytes, remote: bytes, ecn: int) -> bool:
+        prefix = to_id[: len(self._services.worker_prefix)]
+        if self._post is None or len(to_id) != _ID_BYTES or prefix == self._services.worker_prefix:
+            return False
+        return self._post.hand_on(prefix, data, local, remote, ecn)
 
     def _reset(self, sock: SocketType, data: bytes, to_id: bytes, local: bytes, remote: bytes) -> None:
         keys = self._host.runtime.quic_keys
@@ -251,11 +292,22 @@ class _FirstPacket:
 class _QuicSocket(Ready):
     """One socket."""
 
-    def __init__(self, listener: QuicListener, services: ListenerServices, sock: SocketType) -> None:
+    def __init__(self, listener: QuicListener, io: SharedIo, sock: SocketType) -> None:
         self._listener: Final = listener
-        self._io: Final = services.io
+        self._io: Final = io
         self._sock: Final = sock
-        self._io.readiness.change(sock.fileno(), 0, EPOLLIN, self)
+        self._is_read = False
+
+    @property
+    def is_read(self) -> bool:
+        return self._is_read
+
+    @is_read.setter
+    def is_read(self, value: bool) -> None:
+        if value is not self._is_read:
+            self._is_read = value
+            events = EPOLLIN if value else 0
+            self._io.readiness.change(self._sock.fileno(), EPOLLIN - events, events, self)
 
     def ready(self, events: int) -> None:
         """Read what came, and give each connection its turn."""
@@ -268,14 +320,30 @@ class _QuicSocket(Ready):
                 transport = self._listener.received(self._sock, data, local, remote, ecn)
                 if transport is not None:
                     touched[transport] = None
-            if len(datagrams) < 32:
+            if len(datagrams) < _AT_ONCE:
                 break
         for one in touched:
             one.turn()
 
     def close(self) -> None:
-        self._io.readiness.change(self._sock.fileno(), EPOLLIN, 0, self)
+        self.is_read = False
         self._sock.close()
+
+
+class _PostBox(Ready):
+    """What other processes hand on."""
+
+    def __init__(self, listener: QuicListener, io: SharedIo, post: Post) -> None:
+        self._listener: Final = listener
+        self._post: Final = post
+        io.readiness.change(post.sock.fileno(), 0, EPOLLIN, self)
+
+    def ready(self, events: int) -> None:
+        del events
+        self._post.deliver(self._listener.handed_on, _AT_ONCE)
+
+
+_NOBODY: Final = Ready()
 
 
 # A socket address is that of the kernel (linux/in.h, in6.h).

@@ -58,6 +58,8 @@ class Begin(Question[Begun]):
     column: int | None
     """Where the worker counts in the shared table; None: it counts for itself."""
     log: LogSettings
+    slot: int = 0
+    """That of the worker: its sockets are those of the slot."""
 
 
 # -- configurations

@@ -89,7 +89,7 @@ class Address:
     def key(self) -> str:
         """Identifies the address across reloads, even if it moves to another listener."""
         address = str(self.bind) if self.bind.port else f"{self.listener}[{self.index}] {self.bind}"
-        return f"udp {address}" if self.is_datagram else address
+        return f"udp-{address}" if self.is_datagram else address
 
 
 class SocketOrigin(Enum):
