@@ -13,11 +13,11 @@ from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
 from proxy.net.byte_stream import NO_OWNER, ByteOwner, StreamOwner
+from proxy.net.counted_bytes import WireStream
 from proxy.net.linger import Linger
 from proxy.net.readiness import EPOLLIN, EPOLLOUT
 from proxy.net.shared_io import READ_BUFFER_BYTES, RELAYED_BYTES, SharedIo
 from proxy.net.tcp_options import acknowledge_now, reset_at_close, unread_bytes, unsent_bytes
-from proxy.net.wire_stream import WireStream
 
 if TYPE_CHECKING:
     from proxy.net.time_limit import TimeLimit

@@ -1415,12 +1415,12 @@ static PyObject *connection_completed(Connection *self, PyObject *unused)
 static PyObject *connection_receive(Connection *self, PyObject *args)
 {
     Py_buffer data, local, remote;
-    int ecn, error = NGTCP2_ERR_INVALID_ARGUMENT;
+    int ecn, error = 0;
     ngtcp2_path path;
     struct sockaddr_storage addresses[2];
     if (!PyArg_ParseTuple(args, "y*y*y*i", &data, &local, &remote, &ecn))
         return NULL;
-    if (is_open(self) && path_of(&path, addresses, &local, &remote)) {
+    if (is_open(self) && path_of(&path, addresses, &local, &remote) && data.len > 0) {
         ngtcp2_pkt_info info = {.ecn = (uint8_t)(ecn & 3)};
         self->is_busy = 1;
         error = ngtcp2_conn_read_pkt(self->quic, &path, &info, data.buf, (size_t)data.len, now());
@@ -1737,6 +1737,17 @@ static PyObject *connection_allow_stream(Connection *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* Have the client hear from us so often; 0: not by itself. */
+static PyObject *connection_keep_alive(Connection *self, PyObject *seconds)
+{
+    double each = PyFloat_AsDouble(seconds);
+    if (PyErr_Occurred())
+        return NULL;
+    if (self->quic != NULL)
+        ngtcp2_conn_set_keep_alive_timeout(self->quic, each > 0.0 ? (ngtcp2_duration)(each * (double)NGTCP2_SECONDS) : UINT64_MAX);
+    Py_RETURN_NONE;
+}
+
 static PyObject *connection_go_away(Connection *self, PyObject *is_final)
 {
     int final = PyObject_IsTrue(is_final);
@@ -1957,6 +1968,7 @@ static PyMethodDef connection_methods[] = {
     {"stop", (PyCFunction)connection_stop, METH_VARARGS, NULL},
     {"allow_stream", (PyCFunction)connection_allow_stream, METH_NOARGS, NULL},
     {"go_away", (PyCFunction)connection_go_away, METH_O, NULL},
+    {"keep_alive", (PyCFunction)connection_keep_alive, METH_O, NULL},
     {"new_token", (PyCFunction)connection_new_token, METH_O, NULL},
     {"transmit", (PyCFunction)connection_transmit, METH_O, NULL},
     {"expiry", (PyCFunction)connection_expiry, METH_NOARGS, NULL},
@@ -2075,6 +2087,8 @@ static PyObject *identifiers(PyObject *module, PyObject *datagram)
     (void)module;
     if (!PyBytes_Check(datagram))
         return PyErr_Format(PyExc_TypeError, "a datagram is bytes");
+    if (PyBytes_GET_SIZE(datagram) == 0) /* ngtcp2 aborts */
+        Py_RETURN_NONE;
     int error = ngtcp2_pkt_decode_version_cid(&found, (uint8_t *)PyBytes_AS_STRING(datagram), (size_t)PyBytes_GET_SIZE(datagram), ID_BYTES);
     if (error != 0 && error != NGTCP2_ERR_VERSION_NEGOTIATION)
         Py_RETURN_NONE;
@@ -2089,7 +2103,7 @@ static PyObject *token_of_initial(PyObject *module, PyObject *datagram)
     (void)module;
     if (!PyBytes_Check(datagram))
         return PyErr_Format(PyExc_TypeError, "a datagram is bytes");
-    if (ngtcp2_accept(&found, (uint8_t *)PyBytes_AS_STRING(datagram), (size_t)PyBytes_GET_SIZE(datagram)) != 0)
+    if (PyBytes_GET_SIZE(datagram) == 0 || ngtcp2_accept(&found, (uint8_t *)PyBytes_AS_STRING(datagram), (size_t)PyBytes_GET_SIZE(datagram)) != 0)
         Py_RETURN_NONE;
     return PyBytes_FromStringAndSize((char *)found.token, (Py_ssize_t)found.tokenlen);
 }

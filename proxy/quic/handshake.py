@@ -9,7 +9,7 @@ is made at once, and not in a turn with others: the rest of the packet waits for
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from proxy.net.wire_stream import WireStream
+from proxy.net.counted_bytes import WireStream
 from proxy.quic.transport import QuicTransport
 from proxy.tls.handshake.challenges import PendingChallenges
 from proxy.tls.handshake.flight_makers import FlightServices

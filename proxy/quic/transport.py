@@ -191,13 +191,14 @@ class QuicTransport:
         self.turn()
 
     def _set_timer(self) -> None:
-        due = self._loop.time() + self.native.expiry()
+        seconds = self.native.expiry()
+        due = self._loop.time() + seconds
         if self._timer is not None:
             if self._fires_at - due < _EARLY_ENOUGH_SECONDS:
                 return
             self._timer.cancel()
         self._fires_at = due
-        self._timer = self._loop.call_at(due, self._expired)
+        self._timer = self._loop.call_later(seconds, self._expired)
 
     def _expired(self) -> None:
         self._timer = None

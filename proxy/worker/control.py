@@ -79,7 +79,7 @@ _LAST_HANDSHAKES_SECONDS: Final = 0.3
 class WorkerControl:
     """Owner of the `Worker`, from the first commit on."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker is given
         self,
         loop: asyncio.AbstractEventLoop,
         log: Log,

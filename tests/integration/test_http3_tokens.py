@@ -23,10 +23,23 @@ LISTENER = listener("three", http3=True)
 def asked(one: Scene, *arguments: str) -> tuple[int, str, float]:
     """What curl says of a request by HTTP/3: the status of the answer, its errors, and the seconds of the handshake."""
     port = int(one.running.ready["three"][0].rpartition(":")[2])
-    command = ["curl", "--silent", "--show-error", "--http3-only", "--cacert", str(one.site.authority.path), "--noproxy", "*"]
+    command = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--http3-only",
+        "--cacert",
+        str(one.site.authority.path),
+        "--noproxy",
+        "*",
+    ]
     told = ["--write-out", "%{http_code} %{time_appconnect}", "--output", "/dev/null"]
     done = subprocess.run(
-        [*command, *told, *arguments, f"https://localhost:{port}/"], capture_output=True, text=True, timeout=30, check=False
+        [*command, *told, *arguments, f"https://localhost:{port}/"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     status, seconds = re.findall(r"^(\d+) (\S+)$", done.stdout)[0]
     return int(status), done.stderr, float(seconds)

@@ -107,8 +107,6 @@ class Http2Connection(StreamHost):
             if not self._is_write_paused:
                 self.deadline = self._due
         self._flush()
-        if self._stage is _Stage.LEFT:
-            self._end_if_empty()
 
     def _act(self, event: SessionEvent) -> None:
         if isinstance(event, RequestReceived):
@@ -214,6 +212,8 @@ class Http2Connection(StreamHost):
             self._finish()
         if session.has_failed:
             self.end()
+        elif self._stage is _Stage.LEFT:
+            self._end_if_empty()
 
     def _finish(self) -> None:
         """Let go the streams whose answers were sent, and wait for the windows of the others."""

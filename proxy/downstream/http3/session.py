@@ -12,9 +12,8 @@ for it has ended (CVE-2023-44487).
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from proxy.downstream.http3.codes import REQUEST_REJECTED, http3_code
 from proxy.http.head import Header
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.hpack.never_indexed import NO_NAMES, SECRET_NAMES
@@ -52,15 +51,36 @@ from proxy.http2.wire.floods import FloodBudgets, FloodReason
 from proxy.http2.wire.limits import SessionLimits
 from proxy.limits.reasons import ConnectionReason
 from proxy.quic.events import QuicEvent
-from proxy.quic.transport import QuicTransport
 
 if TYPE_CHECKING:
+    from proxy.quic._native import Connection
     from proxy.quic.events import QuicEventTuple
 
+# RFC 9114 section 8.1.
+_NO_ERROR: Final = 0x100
+# Of a stream that came behind our GOAWAY: it was not looked at.
+_REQUEST_REJECTED: Final = 0x10B
+_REQUEST_CANCELLED: Final = 0x10C
+_INTERNAL_ERROR: Final = 0x102
+
+_CODES: Final = {
+    ErrorCode.NO_ERROR: _NO_ERROR,
+    # of a stream: the message is malformed (RFC 9114 section 4.1.2)
+    ErrorCode.PROTOCOL_ERROR: 0x10E,
+    ErrorCode.INTERNAL_ERROR: _INTERNAL_ERROR,
+    ErrorCode.FLOW_CONTROL_ERROR: 0x101,
+    ErrorCode.REFUSED_STREAM: _REQUEST_REJECTED,
+    ErrorCode.CANCEL: _REQUEST_CANCELLED,
+    ErrorCode.ENHANCE_YOUR_CALM: 0x107,
+    ErrorCode.CONNECT_ERROR: 0x10F,
+    ErrorCode.HTTP_1_1_REQUIRED: 0x110,
+}
 _FLOODS: Final = {
     FloodReason.RAPID_RESET: ConnectionReason.HTTP3_RAPID_RESET,
     FloodReason.PROVOKED_RESETS: ConnectionReason.HTTP3_PROVOKED_RESETS,
 }
+# While a request is in progress: less than clients and NATs wait for a sign of life.
+_PING_SECONDS: Final = 10.0
 # How a head goes out (`_native.Connection.send_head`).
 _INTERIM: Final = 0
 _BODY_FOLLOWS: Final = 1
@@ -70,10 +90,26 @@ _INTERIM_DIGIT: Final = 0x31
 _SOME_WINDOW: Final = 1
 
 
+class SessionTransport(Protocol):
+    """The connection below: a `QuicTransport`."""
+
+    native: "Connection"
+    fault: str
+    close_code: int
+
+    def take_events(self) -> "list[QuicEventTuple]": ...
+
+    def take_sent(self) -> "list[QuicEventTuple]": ...
+
+    def transmit(self) -> None: ...
+
+    def turn_soon(self) -> None: ...
+
+
 class Http3Session(ServedSession):
     """One connection whose client has chosen `h3`."""
 
-    def __init__(self, limits: SessionLimits, transport: QuicTransport, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: SessionLimits, transport: SessionTransport, clock: Callable[[], float]) -> None:
         self._transport: Final = transport
         self._native: Final = transport.native
         self._budgets: Final = FloodBudgets(limits, clock)
@@ -125,7 +161,7 @@ class Http3Session(ServedSession):
         elif kind == QuicEvent.LEAVES:
             self._events.append(PeerLeaves(0))
         elif (stream := self._streams.get(number)) is None:
-            if kind == QuicEvent.FAULT and event[2] != REQUEST_REJECTED:
+            if kind == QuicEvent.FAULT and event[2] != _REQUEST_REJECTED:
                 self._malformed(number)
             elif kind == QuicEvent.CLOSED:
                 self._closed(number, None)
@@ -160,6 +196,8 @@ class Http3Session(ServedSession):
         _, _, fields, marked, is_too_large, is_ended = event
         names = NO_NAMES if marked is None else frozenset(marked) - SECRET_NAMES
         stream = SessionStream(number, _SOME_WINDOW, _SOME_WINDOW)
+        if not self._streams:
+            self._native.keep_alive(_PING_SECONDS)
         self._streams[number] = stream
         self._last_taken = max(self._last_taken, number)
         if is_ended:
@@ -232,6 +270,8 @@ class Http3Session(ServedSession):
                 self._budgets.stream_completed()
             self._forget_unconsumed(stream)
             del self._streams[number]
+            if not self._streams:
+                self._native.keep_alive(0.0)
         if number in self._busy:
             self._gone.add(number)
         else:
@@ -404,3 +444,8 @@ class Http3Session(ServedSession):
 def _quic_id(number: int) -> int:
     """The identifier in QUIC of a stream (RFC 9000 section 2.1)."""
     return 2 * number - 2
+
+
+def http3_code(code: int) -> int:
+    """The code of HTTP/3 for one of HTTP/2."""
+    return _CODES.get(code, _INTERNAL_ERROR)

@@ -143,15 +143,20 @@ class QuicListener:
         if transport is None and is_unknown_version:
             if len(data) >= _LEAST_INITIAL_BYTES:
                 native().send(sock, native().version_negotiation(from_id, to_id), local, remote)
-        elif transport is None and not data[0] & _LONG_HEADER:
-            self._reset(sock, data, to_id, local, remote)
-        elif transport is None and self._takes_new:
-            token = native().token_of_initial(data)
-            if token is not None:
-                transport = self._arrived(_FirstPacket(sock, version, to_id, from_id, token, local, remote))
+        elif transport is None:
+            transport = self._began(_FirstPacket(sock, version, to_id, from_id, local, remote), data)
         if transport is not None:
             transport.received(data, local, remote, ecn)
         return transport
+
+    def _began(self, first: "_FirstPacket", data: bytes) -> QuicTransport | None:
+        if not data[0] & _LONG_HEADER:
+            self._reset(first, len(data))
+        elif self._takes_new:
+            token = native().token_of_initial(data)
+            if token is not None:
+                return self._arrived(first, token)
+        return None
 
     def handed_on(self, data: bytes, local: bytes, remote: bytes, ecn: int) -> None:
         """Take what another process has read."""
@@ -167,7 +172,7 @@ class QuicListener:
             return False
         return self._post.hand_on(prefix, data, local, remote, ecn)
 
-    def _reset(self, sock: SocketType, data: bytes, to_id: bytes, local: bytes, remote: bytes) -> None:
+    def _reset(self, first: "_FirstPacket", length: int) -> None:
         keys = self._host.runtime.quic_keys
         now = self._services.io.loop.time()
         if now - self._resets_since >= 1.0:
@@ -175,13 +180,13 @@ class QuicListener:
             self._resets = 0
         self._resets += 1
         if keys and self._resets <= _MOST_RESETS:
-            packet = native().stateless_reset(keys[0], to_id, len(data))
+            packet = native().stateless_reset(keys[0], first.to_id, length)
             if packet:
-                native().send(sock, packet, local, remote)
+                native().send(first.sock, packet, first.local, first.remote)
 
     # -- a new connection
 
-    def _arrived(self, first: "_FirstPacket") -> QuicTransport | None:
+    def _arrived(self, first: "_FirstPacket", token: bytes) -> QuicTransport | None:
         runtime = self._host.runtime
         policy = runtime.quic
         if policy is None or not runtime.quic_keys or runtime.header_senders:
@@ -189,9 +194,9 @@ class QuicListener:
         ends = first.ends
         network = network_of(ends.source)
         proven = None
-        if first.token:
+        if token:
             now = self._services.http.wall_clock()
-            proven = known_address(runtime.quic_keys, first.token, first.address, first.to_id, now)
+            proven = known_address(runtime.quic_keys, token, first.address, first.to_id, now)
         if proven is None and self._half_open * _UNPROVEN_SHARE >= runtime.limits.handshakes_in_flight:
             self._ask_for_token(first, runtime)
             return None
@@ -200,8 +205,8 @@ class QuicListener:
         if isinstance(client, ConnectionReason):
             self._services.turned_away.add(runtime.name, client, network)
             return None
-        original = None if proven is None else proven.original_id
-        return self._begin(first, original, policy, client, None if is_exempt else ClientRates(client.network))
+        known = _Known(b"", None) if proven is None else _Known(token, proven.original_id)
+        return self._begin(first, known, policy, client, None if is_exempt else ClientRates(client.network))
 
     def _ask_for_token(self, first: "_FirstPacket", runtime: ListenerRuntime) -> None:
         own_id = self._services.worker_prefix + secrets.token_bytes(_ID_BYTES - 2)
@@ -213,7 +218,7 @@ class QuicListener:
     def _begin(
         self,
         first: "_FirstPacket",
-        original: bytes | None,
+        known: "_Known",
         policy: HandshakePolicy,
         client: ClientCounts,
         rates: ClientRates | None,
@@ -227,12 +232,12 @@ class QuicListener:
             transport,
             first.version,
             first.from_id,
-            first.to_id if original is None else original,
-            None if original is None else first.to_id,
+            first.to_id if known.original_id is None else known.original_id,
+            None if known.original_id is None else first.to_id,
             services.worker_prefix,
             first.local,
             first.remote,
-            first.token,
+            known.token,
             runtime.quic_keys[0],
             (
                 int((limits.keep_alive_seconds + _IDLE_MARGIN_SECONDS) * _NANOSECONDS),
@@ -265,17 +270,27 @@ class QuicListener:
             transport.native.new_token(token)
 
 
+class _Known:
+    """A token that has proved the address of a client; nothing, if none has.
+
+    `original_id` is the one that the client had made up before our Retry.
+    """
+
+    def __init__(self, token: bytes, original_id: bytes | None) -> None:
+        self.token: Final = token
+        self.original_id: Final = original_id
+
+
 class _FirstPacket:
     """A datagram that may begin a connection."""
 
-    def __init__(  # noqa: PLR0913 - its fields
-        self, sock: SocketType, version: int, to_id: bytes, from_id: bytes, token: bytes, local: bytes, remote: bytes
+    def __init__(
+        self, sock: SocketType, version: int, to_id: bytes, from_id: bytes, local: bytes, remote: bytes
     ) -> None:
         self.sock: Final = sock
         self.version: Final = version
         self.to_id: Final = to_id
         self.from_id: Final = from_id
-        self.token: Final = token
         self.local: Final = local
         self.remote: Final = remote
 

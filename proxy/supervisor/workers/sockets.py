@@ -15,9 +15,9 @@ from enum import Enum, auto
 
 from config.schema import Bind
 from proxy.net.bound_socket import BACKLOG, bind_fault, bound_socket
-from proxy.net.datagrams import prepare_datagrams, steer_by_connection_id
 from proxy.net.tcp_options import tune
 from proxy.processes.systemd import KEPT, Notifier, SocketStore
+from proxy.quic.datagrams import prepare_datagrams, steer_by_connection_id
 
 
 class BindFailed(Exception):

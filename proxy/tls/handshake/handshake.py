@@ -22,9 +22,9 @@ import ssl
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.net.byte_stream import StreamOwner
+from proxy.net.counted_bytes import WireStream
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
-from proxy.net.wire_stream import WireStream
 from proxy.tls.handshake.attempt import Flight
 from proxy.tls.handshake.challenges import CHALLENGE_ALPN, PendingChallenges
 from proxy.tls.handshake.failures import answer_to, reason_of, step_failure

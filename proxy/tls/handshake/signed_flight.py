@@ -25,7 +25,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from proxy.net.wire_stream import WireStream
+from proxy.net.counted_bytes import WireStream
 from proxy.tls.handshake.attempt import Flight, Transcript, attempt, judge_hello, step
 from proxy.tls.handshake.flight_makers import FlightServices, LoopMaker, ThreadMaker, TokenMaker
 from proxy.tls.handshake.group_choice import SlowExchange, predicts_retry

@@ -1,0 +1,205 @@
+"""The UDP sockets of a listener: handshakes by OpenSSL's own client, and packets that begin no connection."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from config.schema import CredentialPreference, SecurityLevel
+from proxy.downstream.listeners.listening import ListenerRuntime
+from proxy.downstream.listeners.quic_listener import QuicListener
+from proxy.limits.connections import ListenerLimits
+from proxy.quic.availability import unavailable
+from proxy.quic.datagrams import prepare_datagrams
+from proxy.quic.probing import shake_hands
+from proxy.tls.handshake.group_choice import cipher_suites
+from proxy.tls.handshake.identities import IdentityTable
+from proxy.tls.openssl.context import TlsSettings, build_server_context
+from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.tls.wire.protocols import HTTP_3, ProtocolOffer
+from proxy.tls.wire.signature_schemes import sigalgs_list
+from tests.fakes import changed_identity, changed_policy
+from tests.proxy.downstream.listeners.listener_world import Credential, World, runtime
+
+pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+
+KEY = bytes(32)
+ID = bytes(range(18))
+SHORT = b"\x40" + ID + bytes(60)
+UNKNOWN_VERSION = b"\xc0\x1a\x1a\x1a\x1a\x08" + bytes(8) + b"\x04call" + bytes(1_200)
+
+
+def with_quic(credential: Credential) -> ListenerRuntime:
+    """A listener that has HTTP/3 as well."""
+    one = runtime(credential)
+    preference = one.policy.preference
+    settings = TlsSettings(preference.openssl_list(), cipher_suites(SecurityLevel.STANDARD), (HTTP_3,), is_quic=True)
+    algorithms = sigalgs_list(CredentialPreference.CLASSICAL)
+    context = build_server_context("chat", [credential], algorithms, settings, TicketSecrets(bytes(32)))
+    identity = one.policy.identities.resolve("chat.test")
+    assert identity is not None
+    identities = IdentityTable([changed_identity(identity, context=context)], None)
+    policy = changed_policy(one.policy, identities=identities, protocols=ProtocolOffer((HTTP_3,), None))
+    return replace(one, quic=policy, quic_keys=(KEY,))
+
+
+class Udp:
+    """A UDP socket of a listener, and clients of it."""
+
+    def __init__(self, world: World, credential: Credential) -> None:
+        self.world = world
+        world.listener.runtime = with_quic(credential)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.sock.bind(("127.0.0.1", 0))
+        prepare_datagrams(self.sock)
+        self.address: tuple[str, int] = self.sock.getsockname()
+        world.listener.receive_on([self.sock])
+        self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.client.settimeout(5)
+        self.client.connect(self.address)
+
+    @property
+    def quic(self) -> QuicListener:
+        quic = self.world.listener._quic
+        assert quic is not None
+        return quic
+
+    def say(self, packet: bytes) -> bytes | None:
+        """What a packet is answered with."""
+        self.client.send(packet)
+        self.world.loop.settle()
+        self.client.settimeout(0)
+        try:
+            return self.client.recv(2_048)
+        except BlockingIOError:
+            return None
+
+    def meanwhile(self, work: Callable[[], object]) -> object:
+        """What a client says that works in a thread, while the loop turns."""
+        said: list[object] = []
+        thread = threading.Thread(target=lambda: said.append(work()))
+        thread.start()
+        while thread.is_alive():
+            self.world.loop.turn()
+            thread.join(0.001)
+        self.world.loop.settle()
+        return said[0]
+
+    def limit(self, limits: ListenerLimits) -> None:
+        self.world.listener.runtime = replace(self.world.listener.runtime, limits=limits)
+
+
+@pytest.fixture
+def udp(world: World, credential: Credential) -> Iterator[Udp]:
+    udp = Udp(world, credential)
+    yield udp
+    world.listener.end_datagrams()
+    for one in list(world.http.connections.all()):
+        one.shed()
+    world.loop.settle()
+    world.loop.advance(60)
+    udp.client.close()
+    assert udp.quic._sockets == {}
+
+
+def test_a_client_of_another_library_shakes_hands(udp: Udp) -> None:
+    assert udp.meanwhile(lambda: shake_hands(udp.address, "chat.test", 10)) is None
+    counters = udp.world.counters.listener("public")
+    assert (counters.accepted, counters.http3.connections) == (1, 1)
+    assert udp.world.records == []
+    assert udp.quic._half_open == 0
+
+
+def test_a_name_that_nobody_has_is_refused_and_logged(udp: Udp) -> None:
+    said = udp.meanwhile(lambda: shake_hands(udp.address, "other.test", 10))
+    assert said == "the handshake by UDP ended with TLS alert 112"
+    (record,) = udp.world.records
+    assert (record.reason, record.name) == ("unrecognized_name", "other.test")
+    assert udp.world.counters.listener("public").open == 0
+
+
+def test_many_half_open_handshakes_make_a_client_show_its_address(udp: Udp) -> None:
+    udp.quic._half_open = 5
+    answer = udp.say(first_datagram())
+    udp.quic._half_open = 0
+    assert answer is not None
+    assert answer[0] & 0xF0 == 0xF0, "a Retry packet (RFC 9000 section 17.2.5)"
+    assert udp.quic._transports == {}
+
+
+def test_a_client_comes_through_a_retry(udp: Udp) -> None:
+    udp.quic._half_open = 5
+    assert udp.meanwhile(lambda: shake_hands(udp.address, "chat.test", 10)) is None
+    udp.quic._half_open = 0
+
+
+def test_a_limit_on_connections_holds(udp: Udp) -> None:
+    udp.limit(replace(udp.world.listener.runtime.limits, connections_per_address=0))
+    assert udp.say(first_datagram()) is None
+    assert udp.quic._transports == {}
+
+
+def test_without_http_3_nothing_begins(udp: Udp) -> None:
+    udp.world.listener.runtime = replace(udp.world.listener.runtime, quic=None)
+    assert udp.say(first_datagram()) is None
+
+
+def test_an_unknown_version_is_told_those_that_we_speak(udp: Udp) -> None:
+    answer = udp.say(UNKNOWN_VERSION)
+    assert answer is not None
+    assert answer[1:5] == bytes(4)
+    assert answer.endswith(b"\0\0\0\1")
+    assert udp.say(UNKNOWN_VERSION[:600]) is None
+
+
+def test_a_packet_of_a_connection_that_nobody_knows_is_reset_but_never_longer(udp: Udp) -> None:
+    answer = udp.say(SHORT)
+    assert answer is not None
+    assert len(answer) < len(SHORT)
+    assert answer[-16:] == (udp.say(SHORT) or b"")[-16:]
+    assert udp.say(SHORT[:30]) is None
+
+
+def test_resets_are_few(udp: Udp) -> None:
+    answers = [udp.say(SHORT) for _ in range(150)]
+    assert sum(one is not None for one in answers) == 100
+    udp.world.loop.advance(1.0)
+    assert udp.say(SHORT) is not None
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\x00", b"\xc0", b"\xc0\0\0\0\1\xff", bytes(1_500)], ids=repr)
+def test_garbage_is_ignored(udp: Udp, garbage: bytes) -> None:
+    udp.say(garbage)
+    assert udp.quic._transports == {}
+
+
+def test_what_another_process_reads_is_handed_on(udp: Udp) -> None:
+    took: list[bytes] = []
+    quic = udp.quic
+    quic.handed_on(SHORT, b"", b"", 0)  # of a connection that has ended
+    post = quic._post
+    assert post is not None
+    assert not post.hand_on(b"\xff\xff", SHORT, b"", b"", 0)
+    assert took == []
+
+
+def test_sockets_stay_until_the_last_connection_has_ended(udp: Udp) -> None:
+    assert udp.meanwhile(lambda: shake_hands(udp.address, "chat.test", 10)) is None
+    udp.world.listener.receive_on(())
+    assert udp.say(first_datagram()) is None
+    assert udp.quic._sockets
+    for one in list(udp.world.http.connections.all()):
+        one.shed()
+    udp.world.loop.advance(60)
+    assert udp.quic._sockets == {}
+
+
+def first_datagram() -> bytes:
+    """The first one of OpenSSL's client."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.settimeout(5)
+        shake_hands(silent.getsockname(), "chat.test", 0.1)
+        return silent.recv(2_048)

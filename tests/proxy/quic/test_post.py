@@ -1,0 +1,54 @@
+"""Datagrams go from one process to another by the prefix of their connection ID."""
+
+import pytest
+
+from proxy.quic import post
+from proxy.quic.post import Post
+
+OURS, THEIRS, NOBODYS = b"\x01\x02", b"\x01\x03", b"\x02\x02"
+LISTENER = "public-test-post"
+Took = list[tuple[bytes, bytes, bytes, int]]
+
+
+@pytest.fixture
+def posts(request: pytest.FixtureRequest) -> tuple[Post, Post]:
+    ours, theirs = Post(LISTENER, OURS), Post(LISTENER, THEIRS)
+    request.addfinalizer(ours.close)
+    request.addfinalizer(theirs.close)
+    return ours, theirs
+
+
+def taken(by: Post) -> Took:
+    """What a process gets."""
+    took: Took = []
+    by.deliver(lambda *one: took.append(one), 8)
+    return took
+
+
+def test_a_datagram_arrives_with_its_addresses(posts: tuple[Post, Post]) -> None:
+    ours, theirs = posts
+    assert ours.hand_on(THEIRS, b"packet", b"l" * 16, b"r" * 28, 3)
+    assert taken(theirs) == [(b"packet", b"l" * 16, b"r" * 28, 3)]
+    assert taken(theirs) == taken(ours) == []
+
+
+def test_nobody_is_told_so(posts: tuple[Post, Post]) -> None:
+    assert not posts[0].hand_on(NOBODYS, b"packet", b"l", b"r", 0)
+
+
+def test_what_is_too_much_is_lost(posts: tuple[Post, Post]) -> None:
+    assert all(posts[0].hand_on(THEIRS, b"x" * 1_200, b"l", b"r", 0) for _ in range(2_000))
+
+
+def test_a_name_is_taken_once(posts: tuple[Post, Post]) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Post(LISTENER, OURS)
+
+
+def test_who_is_neither_of_our_user_nor_root_is_not_believed(
+    posts: tuple[Post, Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = posts
+    ours.hand_on(THEIRS, b"packet", b"l", b"r", 0)
+    monkeypatch.setattr(post, "_is_believed", lambda _: False)
+    assert taken(theirs) == []

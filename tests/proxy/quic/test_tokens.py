@@ -1,0 +1,46 @@
+"""Address tokens: what they prove, and for whom and how long."""
+
+import pytest
+
+from proxy.quic.tokens import known_address, new_token, retry_token
+
+KEY, OTHER = bytes(32), bytes([1]) * 32
+HERE, THERE = b"\x7f\0\0\1", b"\xc0\0\2\1"
+NOW = 1_000_000.5
+
+
+def test_a_token_of_retry_tells_what_the_client_had_made_up() -> None:
+    token = retry_token(KEY, HERE, b"original", b"ours", NOW)
+    known = known_address((OTHER, KEY), token, HERE, b"ours", NOW + 9)
+    assert known is not None
+    assert known.original_id == b"original"
+
+
+def test_a_token_for_later_tells_nothing_but_the_address() -> None:
+    known = known_address((KEY,), new_token(KEY, HERE, NOW), HERE, b"whatever", NOW + 86_000)
+    assert known is not None
+    assert known.original_id is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "address", "used", "seconds"),
+    [((OTHER,), HERE, b"ours", 0), ((KEY,), THERE, b"ours", 0), ((KEY,), HERE, b"other", 0), ((KEY,), HERE, b"ours", 12)],
+    ids=["key", "address", "connection", "time"],
+)
+def test_a_token_of_retry_is_good_for_one_packet(
+    keys: tuple[bytes, ...], address: bytes, used: bytes, seconds: int
+) -> None:
+    assert known_address(keys, retry_token(KEY, HERE, b"original", b"ours", NOW), address, used, NOW + seconds) is None
+
+
+@pytest.mark.parametrize("seconds", [-60, 86_402])
+def test_a_token_has_its_time(seconds: int) -> None:
+    assert known_address((KEY,), new_token(KEY, HERE, NOW), HERE, b"", NOW + seconds) is None
+
+
+@pytest.mark.parametrize("place", range(25))
+def test_a_byte_that_differs_makes_it_worthless(place: int) -> None:
+    token = bytearray(new_token(KEY, HERE, NOW))
+    token[place] ^= 1
+    assert known_address((KEY,), bytes(token), HERE, b"", NOW) is None
+    assert known_address((KEY,), bytes(token[:place]), HERE, b"", NOW) is None
