@@ -73,11 +73,16 @@ class FakeQuicConnection:
         return [one for one in self.asked if one[0] in names]
 
 
+def quic_connection() -> Any:
+    """One, for what takes a `_native.Connection`."""
+    return FakeQuicConnection()
+
+
 class FakeQuicTransport:
     """What a `QuicTransport` is to a session."""
 
     def __init__(self) -> None:
-        self.native: Any = FakeQuicConnection()
+        self.native = quic_connection()
         self.came: list[QuicEventTuple] = []
         self.sent: list[QuicEventTuple] = []
         self.fault = ""
@@ -108,6 +113,8 @@ class FakeQuicTransport:
         self.sent += events
 
 
-def fields(path: bytes = b"/", method: bytes = b"GET", further: Iterable[tuple[bytes, bytes]] = ()) -> list[tuple[bytes, bytes]]:
+def fields(
+    path: bytes = b"/", method: bytes = b"GET", further: Iterable[tuple[bytes, bytes]] = ()
+) -> list[tuple[bytes, bytes]]:
     """Those of a request."""
     return [(b":method", method), (b":scheme", b"https"), (b":authority", b"chat.test"), (b":path", path), *further]

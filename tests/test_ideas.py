@@ -44,7 +44,6 @@ HEAVIER: Final = {
     "UpstreamConnection": (Burden(15, 20), _STREAM),
     "UpstreamStream": (Burden(17, 16), "it stands between a session and an exchange, and both report to it"),
     "Worker": (Burden(20, 21), "the parts of a worker, and what the parent may ask of it"),
-    "_Arrival": (Burden(18, 13), _STREAM),
 }
 """The classes that carry more than `MOST`, and why they stay. These figures may only shrink."""
 
@@ -64,6 +63,7 @@ BORDERS: Final = {
     "proxy.supervisor.alerts.memory": "it reads and writes a file",
     "proxy.supervisor.membership.kinds.lead": "each kind of what nodes share has a file of its own",
     "proxy.supervisor.reloads.watching": "the watcher in `config` knows no tasks of a loop, and no edition",
+    "proxy.quic.datagrams": "it sets options of sockets, which the parent makes",
     "proxy.supervisor.upgrade.former": "it owns descriptors of processes",
     "proxy.supervisor.workers.columns": "it owns the memory that all workers share",
     "proxy.tls.handshake.slow_exchanges": "it owns a thread, and what waits for it",

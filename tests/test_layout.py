@@ -23,6 +23,7 @@ WITHOUT_CODE = {
 } | {
     Path("certs/sealing/importing.py"),
     Path("proxy/downstream/http2/host.py"),
+    Path("proxy/http2/session/served_session.py"),
     Path("proxy/net/byte_stream.py"),
     Path("proxy/rotation/fellows.py"),
     Path("proxy/supervisor/membership/shared_kind.py"),

@@ -147,7 +147,6 @@ class _Listeners:
         policy: HandshakePolicy,
         tls: TlsSettings,
     ) -> HandshakePolicy:
-        """The same demands for HTTP/3."""
         identities = list(self._identities(replace(tls, protocols=(HTTP_3,), is_quic=True), preference, name))
         default = next((one for one in identities if one.name == settings.default), None)
         return HandshakePolicy(

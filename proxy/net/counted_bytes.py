@@ -46,15 +46,12 @@ class WireStream(CountedBytes):
 
     @property
     def unread_bytes(self) -> int:
-        """Bytes of the peer that were not read."""
         raise NotImplementedError
 
     def resume_reading(self) -> None:
-        """Deliver what the peer sends."""
         raise NotImplementedError
 
     def pause_reading(self) -> None:
-        """Deliver nothing for now."""
         raise NotImplementedError
 
     def write(self, data: bytes) -> None:
@@ -62,7 +59,6 @@ class WireStream(CountedBytes):
         raise NotImplementedError
 
     def end(self) -> None:
-        """Send what was written, then close."""
         raise NotImplementedError
 
     def abort(self) -> None:
@@ -70,5 +66,4 @@ class WireStream(CountedBytes):
         raise NotImplementedError
 
     def drop(self) -> None:
-        """Close now, without a word to the peer."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What `_native.Connection` tells of a connection: tuples that begin with one of these. Pure."""
+"""What `_native.Connection` reports: tuples that begin with one of these. Pure."""
 
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +20,7 @@ class QuicEvent:
     FAULT: Final = 6
     """The client broke a rule that ends the stream. It is told so already."""
     LEFT: Final = 7
-    """So many bytes of the answer were taken into packets."""
+    """The number of bytes of the answer that packets took."""
     END_SENT: Final = 8
     CLOSED: Final = 9
     """Both directions have ended, and everything is acknowledged."""

@@ -61,11 +61,11 @@ class CryptoStream(WireStream):
     def unread_bytes(self) -> int:
         return 0
 
-    def resume_reading(self) -> None:
-        """Nothing: what comes is little, and bounded by the limits of a ClientHello."""
+    # what comes is little, and bounded by the limits of a ClientHello
 
-    def pause_reading(self) -> None:
-        """Nothing, as `resume_reading`."""
+    def resume_reading(self) -> None: ...
+
+    def pause_reading(self) -> None: ...
 
     def write(self, data: bytes) -> None:
         transport = self._transport
@@ -108,11 +108,9 @@ class QuicHandshake(Handshake):
         self._stream = stream
 
     def crypto_received(self, level: int, data: bytes) -> None:
-        """As `transport.CryptoReader` says."""
         self.data_received(memoryview(records_of(level, data)))
 
     def run_steps(self) -> None:
-        """As `transport.CryptoReader` says."""
         turns = self._turns
         assert isinstance(turns, OwnSteps)  # of its connection
         turns.run()

@@ -1,8 +1,8 @@
 """Datagrams that one worker has read and that are for another one: handed on by a Unix socket.
 
-Theory of operation. The IDs that a process makes begin with the slot of its worker and a number of its
-own. The kernel gives a datagram to the socket of the slot (`datagrams.steer_by_connection_id`), which
-another process may read: the next one of the slot, while this one drains. That one knows by the
+Theory of operation. The IDs that a process makes begin with the slot of its worker and a number of
+its own. The kernel gives a datagram to the socket of the slot (`steer_by_connection_id`). Another
+process may read it there: the next one of the slot, while this one drains. That one knows by the
 number that the datagram is not its own, and sends it to the address that the number leads to. Only
 processes of the same user, or of root, are believed.
 """
@@ -35,7 +35,7 @@ class Post:
             raise
 
     def hand_on(self, prefix: bytes, data: bytes, local: bytes, remote: bytes, ecn: int) -> bool:
-        """Send a datagram to who makes IDs with this prefix; False if nobody does."""
+        """Send a datagram to the process whose IDs have this prefix; False if there is none."""
         head = bytes((ecn & 0xFF, len(local), len(remote)))
         try:
             self.sock.sendto(head + local + remote + data, _place(self._listener, prefix))

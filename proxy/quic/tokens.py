@@ -33,7 +33,6 @@ def retry_token(key: bytes, address: bytes, original_id: bytes, retry_id: bytes,
 
 
 def new_token(key: bytes, address: bytes, now: float) -> bytes:
-    """For the next connection of the client."""
     body = bytes([_NEW]) + int(now).to_bytes(_TIME_BYTES)
     return body + _mac(key, body, address)
 
@@ -41,10 +40,11 @@ def new_token(key: bytes, address: bytes, now: float) -> bytes:
 def known_address(
     keys: tuple[bytes, ...], token: bytes, address: bytes, used_id: bytes, now: float
 ) -> KnownAddress | None:
-    """What a token proves of the client at `address`, which sent it to `used_id`; None if nothing."""
+    """What a token proves of a client at `address`, sent to the ID `used_id`; None if nothing."""
     if len(token) < _HEAD_BYTES + _MAC_BYTES:
         return None
-    body, mac = token[:-_MAC_BYTES], token[-_MAC_BYTES:]
+    body = token[:-_MAC_BYTES]
+    mac = token[-_MAC_BYTES:]
     is_retry = body[0] == _RETRY
     bound = address + used_id if is_retry else address
     age = now - int.from_bytes(body[1:_HEAD_BYTES])

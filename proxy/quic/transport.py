@@ -3,11 +3,11 @@
 Theory of operation. libngtcp2 decides everything about packets (`_native`). A datagram is read when
 it comes; what it means waits as events until the datagrams of this turn are read. Then the owner
 acts, and what is to be sent goes out, as much as congestion control allows now. The rest goes when
-acknowledgements come or the timer fires: one timer for each connection, which is set anew only if
-it has to fire earlier.
+acknowledgements come or the timer fires: one timer for each connection, which is changed only to
+fire earlier.
 
-After an end the connection IDs stay known for three times the probe timeout (RFC 9000 section 10.2):
-a client that has missed our last packet gets it again, for its 1st, 2nd, 4th, 8th packet.
+After an end the connection IDs stay known for three times the probe timeout (RFC 9000 section
+10.2): a client that has missed our last packet gets it again, for its 1st, 2nd, 4th, 8th packet.
 """
 
 from asyncio import AbstractEventLoop, TimerHandle
@@ -33,7 +33,7 @@ _SILENT: Final = frozenset({_ERR_RETRY, _ERR_DRAINING, _ERR_DROP_CONN, _ERR_IDLE
 _CLOSING_PERIODS: Final = 3.0
 _NO_ERROR: Final = 0x100
 _INTERNAL_ERROR: Final = 0x102
-# A timer that would fire this much earlier is not set anew.
+# A timer that would fire this much earlier stays as it is.
 _EARLY_ENOUGH_SECONDS: Final = 0.0005
 
 
@@ -52,8 +52,7 @@ class CryptoReader(Protocol):
     def crypto_received(self, level: int, data: bytes) -> None:
         """Bytes of an encryption level: 0 (Initial), 2 (Handshake), 3 (1-RTT)."""
 
-    def run_steps(self) -> None:
-        """Make the steps that wait."""
+    def run_steps(self) -> None: ...
 
     def connection_lost(self, error: OSError | None) -> None:
         """The connection has ended before its handshake."""
@@ -66,7 +65,6 @@ class QuicTransport:
     native: "Connection"
 
     def __init__(self, loop: AbstractEventLoop, sock: SocketType, router: Router) -> None:
-        """`use` comes next."""
         self._loop: Final = loop
         self._sock: Final = sock
         self._router: Final = router
@@ -147,7 +145,6 @@ class QuicTransport:
                 self._events.append(event)
 
     def take_events(self) -> "list[QuicEventTuple]":
-        """What came since the last call."""
         events, self._events = self._events, []
         return events
 
@@ -237,20 +234,18 @@ class QuicTransport:
 
     @property
     def waiting_bytes(self) -> int:
-        """What the client has not acknowledged."""
         return 0 if self.is_over else self.native.unacked
 
     def hand_over(self, owner: StreamOwner[bytes]) -> None:
         self.owner = owner
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Nothing: a session of HTTP/3 has no bytes of its own."""
+    # a session of HTTP/3 has no bytes of its own, and windows hold a client back
 
-    def pause_reading(self) -> None:
-        """Nothing: windows hold a client back."""
+    def write(self, data: bytes | memoryview) -> None: ...
 
-    def resume_reading(self) -> None:
-        """Nothing, as `pause_reading`."""
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
 
     def end(self) -> None:
         """Close, and tell the client why by `close_code`."""
@@ -271,7 +266,6 @@ class QuicTransport:
         self.end()
 
     def drop(self) -> None:
-        """Close without a word."""
         self._over(None)
 
     def _end_now(self) -> None:

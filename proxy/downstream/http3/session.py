@@ -1,8 +1,8 @@
 """The server's side of one HTTP/3 connection, as the driver and the streams of HTTP/2 use it.
 
-Theory of operation. `proxy.quic` has frames, QPACK, windows and order. This session gives its events
-the form of those of HTTP/2, and keeps the states of streams by the table of HTTP/2. A stream of a
-client, which has the numbers 0, 4, 8 in QUIC, gets 1, 3, 5 here, so that numbers compare alike.
+Theory of operation. `proxy.quic` has frames, QPACK, windows and order. This session gives its
+events the form of those of HTTP/2, and keeps the states of streams by the table of HTTP/2. A stream
+with the number 0, 4 or 8 in QUIC gets 1, 3 or 5 here, as HTTP/2 has them.
 
 What is to be sent waits with QUIC. `queued` of a stream counts what no packet needed yet. Of what
 packets took, no more waits for acknowledgements than a limit of the transport allows.
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 # RFC 9114 section 8.1.
 _NO_ERROR: Final = 0x100
-# Of a stream that came behind our GOAWAY: it was not looked at.
+# Of a stream that came behind our GOAWAY.
 _REQUEST_REJECTED: Final = 0x10B
 _REQUEST_CANCELLED: Final = 0x10C
 _INTERNAL_ERROR: Final = 0x102
@@ -206,7 +206,7 @@ class Http3Session(ServedSession):
         self._events.append(RequestReceived(stream, decoded, is_ended=bool(is_ended)))
 
     def _malformed(self, number: int) -> None:
-        """Tell of a request that QUIC refuses by its fields: there is no head of it."""
+        """A request whose fields QUIC refuses has no head."""
         stream = SessionStream(number, _SOME_WINDOW, _SOME_WINDOW)
         self._streams[number] = stream
         self._cut(stream)
@@ -221,7 +221,7 @@ class Http3Session(ServedSession):
         if stream.on(DATA_CAME) == DONE:
             self._tell(stream, data, ends=False)
         else:
-            self.consumed(stream, size)  # nobody wants it
+            self.consumed(stream, size)  # it is not wanted
 
     def _tell(self, stream: SessionStream, data: bytes, *, ends: bool) -> None:
         last = self._events[-1] if self._events else None
@@ -248,7 +248,6 @@ class Http3Session(ServedSession):
             self._events.append(TrailersReceived(stream, DecodedFields(fields, bool(is_too_large))))
 
     def _left(self, stream: SessionStream, count: int) -> None:
-        """Packets took `count` bytes of an answer."""
         if stream.is_closed:
             return
         self._sent_bytes += count
@@ -386,7 +385,7 @@ class Http3Session(ServedSession):
         return unblocked
 
     def data_to_send(self, room: int) -> bytes:
-        """Nothing: datagrams go out by themselves, as many as the client takes now."""
+        """Have datagrams sent, as many as the client takes now. They are not for the driver."""
         if room:
             self._transport.transmit()
             for event in self._transport.take_sent():
@@ -447,5 +446,4 @@ def _quic_id(number: int) -> int:
 
 
 def http3_code(code: int) -> int:
-    """The code of HTTP/3 for one of HTTP/2."""
     return _CODES.get(code, _INTERNAL_ERROR)

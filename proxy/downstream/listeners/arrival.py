@@ -96,7 +96,6 @@ class Arrival:
         return facts
 
     def _served(self, connection: Sheddable) -> None:
-        """`connection` goes on from here."""
         self._judge(connection)
         # last: a drain must not find the process empty in between
         self._services.http.connections.closed(self)
@@ -122,11 +121,9 @@ class Arrival:
             )
         )
 
-    def handshake_established(self, result: Established, stream: "TlsStream") -> None:
-        """Serve the connection. (TCP)"""
+    def handshake_established(self, result: Established, stream: "TlsStream") -> None: ...
 
-    def left_unopened(self, hello: UnopenedHello, stream: "SocketStream") -> None:
-        """Pass the connection on. (TCP)"""
+    def left_unopened(self, hello: UnopenedHello, stream: "SocketStream") -> None: ...
 
     def challenge_answered(self, server_name: str) -> None:
         """Log it: if a CA does not believe a name, it helps to know that the CA was here."""

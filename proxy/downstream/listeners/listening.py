@@ -45,7 +45,7 @@ class ListenerRuntime:
     quic: HandshakePolicy | None = None
     """What the listener demands of HTTP/3; None if it has none."""
     quic_keys: tuple[bytes, ...] = field(default=(), repr=False)
-    """Of 32 bytes: the first makes address tokens and stateless resets, the others are those before."""
+    """Keys of 32 bytes. The first makes address tokens and stateless resets; older ones follow."""
 
 
 def _untold(_event: Event) -> None:
@@ -70,5 +70,4 @@ class ListenerServices:
     """The answers to challenges, which CAs may see."""
     tell: Tell = _untold
     worker_prefix: bytes = b"\0\0"
-    """What the connection IDs of this process begin with: its slot, and a number that its predecessor
-    in the slot does not have."""
+    """What the connection IDs of this process begin with: its slot, and a number of its own."""

@@ -34,7 +34,6 @@ class QuicArrival(Arrival):
         counts: ClientCounts,
         rates: ClientRates | None,
     ) -> None:
-        """`ends` are those of the first datagram."""
         super().__init__(listener, runtime, services, ends.source, counts, rates)
         self._ends: Final = ends
 

@@ -2,10 +2,10 @@
 
 Theory of operation. A datagram names its connection by an ID that we have made, or, in the first
 packets of a client, by one that the client has made up. What names an unknown one and begins a
-connection passes the limits on connections as a connection of TCP does. While many handshakes are in
-flight, a client has to show first that it is at its address: it gets a Retry, for which nothing is
-kept here (RFC 9000 section 8.1.2). What names an unknown one and begins none gets a stateless reset,
-so that the client of a process that is gone does not wait (section 10.3).
+connection passes the limits on connections as a connection of TCP does. While many handshakes are
+in flight, a client has to show first that it is at its address: it gets a Retry, for which nothing
+is kept here (RFC 9000 section 8.1.2). What names an unknown one and begins none gets a stateless
+reset, so that the client of a process that is gone does not wait (section 10.3).
 """
 
 import secrets
@@ -59,8 +59,7 @@ class QuicHost(ArrivalHost, Protocol):
     @property
     def tally(self) -> ListenerCounters: ...
 
-    def closed(self, client: ClientCounts) -> None:
-        """One connection less is open."""
+    def closed(self, client: ClientCounts) -> None: ...
 
 
 class QuicListener:
@@ -70,7 +69,7 @@ class QuicListener:
         self._host: Final = host
         self._services: Final = services
         self._sockets: Final[dict[int, _QuicSocket]] = {}
-        """By their descriptors: those that are read, and those by which only old connections send."""
+        """By descriptor: those that are read, and those by which old connections send."""
         self._post: Post | None = None
         self._is_ending = False
         self._transports: Final[dict[bytes, QuicTransport]] = {}
@@ -96,7 +95,7 @@ class QuicListener:
             if number not in self._sockets:
                 self._sockets[number] = _QuicSocket(self, self._services.io, sock)
         for number, one in self._sockets.items():
-            one.is_read = number in wanted
+            one.read(is_wanted=number in wanted)
         self._close_if_empty()
 
     def end(self) -> None:
@@ -159,7 +158,6 @@ class QuicListener:
         return None
 
     def handed_on(self, data: bytes, local: bytes, remote: bytes, ecn: int) -> None:
-        """Take what another process has read."""
         found = native().identifiers(data)
         transport = None if found is None else self._transports.get(found[1])
         if transport is not None:
@@ -205,7 +203,7 @@ class QuicListener:
         if isinstance(client, ConnectionReason):
             self._services.turned_away.add(runtime.name, client, network)
             return None
-        known = _Known(b"", None) if proven is None else _Known(token, proven.original_id)
+        known = _Proven(b"", None) if proven is None else _Proven(token, proven.original_id)
         return self._begin(first, known, policy, client, None if is_exempt else ClientRates(client.network))
 
     def _ask_for_token(self, first: "_FirstPacket", runtime: ListenerRuntime) -> None:
@@ -218,7 +216,7 @@ class QuicListener:
     def _begin(
         self,
         first: "_FirstPacket",
-        known: "_Known",
+        known: "_Proven",
         policy: HandshakePolicy,
         client: ClientCounts,
         rates: ClientRates | None,
@@ -270,7 +268,7 @@ class QuicListener:
             transport.native.new_token(token)
 
 
-class _Known:
+class _Proven:
     """A token that has proved the address of a client; nothing, if none has.
 
     `original_id` is the one that the client had made up before our Retry.
@@ -296,7 +294,6 @@ class _FirstPacket:
 
     @property
     def address(self) -> bytes:
-        """That of the client, without its port."""
         return _address(self.remote)
 
     @property
@@ -313,15 +310,11 @@ class _QuicSocket(Ready):
         self._sock: Final = sock
         self._is_read = False
 
-    @property
-    def is_read(self) -> bool:
-        return self._is_read
-
-    @is_read.setter
-    def is_read(self, value: bool) -> None:
-        if value is not self._is_read:
-            self._is_read = value
-            events = EPOLLIN if value else 0
+    def read(self, *, is_wanted: bool) -> None:
+        """Read what comes from now on, or leave it to another process."""
+        if is_wanted is not self._is_read:
+            self._is_read = is_wanted
+            events = EPOLLIN if is_wanted else 0
             self._io.readiness.change(self._sock.fileno(), EPOLLIN - events, events, self)
 
     def ready(self, events: int) -> None:
@@ -341,7 +334,7 @@ class _QuicSocket(Ready):
             one.turn()
 
     def close(self) -> None:
-        self.is_read = False
+        self.read(is_wanted=False)
         self._sock.close()
 
 

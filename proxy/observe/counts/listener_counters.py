@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StreamCounters:
-    """The HTTP/2 or HTTP/3 connections of one listener, and the streams on them. Their driver counts."""
+    """The HTTP/2 or HTTP/3 connections of one listener, and their streams. Their driver counts."""
 
     def __init__(self) -> None:
         self.connections = 0

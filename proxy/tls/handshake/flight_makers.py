@@ -59,7 +59,6 @@ class FlightServices:
 
     @classmethod
     def of(cls, driver: TlsDriver, steps: StepQueue, signing: SigningServices) -> "FlightServices":
-        """With a thread for slow key exchanges."""
         return cls(driver, steps, signing, SlowExchanges(signing.loop, signing.clock))
 
     def driven_by(self, driver: TlsDriver, steps: StepQueue) -> "FlightServices":

@@ -34,7 +34,6 @@ class TicketSecrets:
 
     @property
     def all(self) -> tuple[bytes, ...]:
-        """The secrets, the one that seals first."""
         return tuple(one for one in (self.current, self.previous, self.following) if one is not None)
 
     @classmethod

@@ -59,7 +59,12 @@ def test_what_is_written_is_applied(world: World) -> None:
     turns: list[int] = []
     applied: list[bytes] = []
     errors = [0, PROTOCOL]
-    world.native.apply = lambda data: applied.append(data) or errors.pop(0)
+
+    def apply(data: bytes) -> int:
+        applied.append(data)
+        return errors.pop(0)
+
+    world.native.apply = apply
     stream = CryptoStream(world.transport, lambda: turns.append(1))
     stream.write(b"first")
     assert (applied, turns, world.transport.fault) == ([b"first"], [1], "")

@@ -1,5 +1,7 @@
 """Datagrams go from one process to another by the prefix of their connection ID."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from proxy.quic import post
@@ -11,11 +13,12 @@ Took = list[tuple[bytes, bytes, bytes, int]]
 
 
 @pytest.fixture
-def posts(request: pytest.FixtureRequest) -> tuple[Post, Post]:
-    ours, theirs = Post(LISTENER, OURS), Post(LISTENER, THEIRS)
-    request.addfinalizer(ours.close)
-    request.addfinalizer(theirs.close)
-    return ours, theirs
+def posts() -> Iterator[tuple[Post, Post]]:
+    ours = Post(LISTENER, OURS)
+    theirs = Post(LISTENER, THEIRS)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
 
 
 def taken(by: Post) -> Took:
@@ -40,7 +43,8 @@ def test_what_is_too_much_is_lost(posts: tuple[Post, Post]) -> None:
     assert all(posts[0].hand_on(THEIRS, b"x" * 1_200, b"l", b"r", 0) for _ in range(2_000))
 
 
-def test_a_name_is_taken_once(posts: tuple[Post, Post]) -> None:
+@pytest.mark.usefixtures("posts")
+def test_a_name_is_taken_once() -> None:
     with pytest.raises(OSError, match="in use"):
         Post(LISTENER, OURS)
 

@@ -24,7 +24,12 @@ def test_a_token_for_later_tells_nothing_but_the_address() -> None:
 
 @pytest.mark.parametrize(
     ("keys", "address", "used", "seconds"),
-    [((OTHER,), HERE, b"ours", 0), ((KEY,), THERE, b"ours", 0), ((KEY,), HERE, b"other", 0), ((KEY,), HERE, b"ours", 12)],
+    [
+        ((OTHER,), HERE, b"ours", 0),
+        ((KEY,), THERE, b"ours", 0),
+        ((KEY,), HERE, b"other", 0),
+        ((KEY,), HERE, b"ours", 12),
+    ],
     ids=["key", "address", "connection", "time"],
 )
 def test_a_token_of_retry_is_good_for_one_packet(

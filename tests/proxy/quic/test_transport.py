@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -10,7 +9,7 @@ from proxy.net.byte_stream import StreamOwner
 from proxy.quic.events import QuicEvent as Q
 from proxy.quic.transport import QuicTransport
 from tests.fakes import FakeLoop
-from tests.fakes_quic import FakeQuicConnection
+from tests.fakes_quic import quic_connection
 
 DRAINING, IDLE, PROTOCOL = -224, -238, -501
 
@@ -52,7 +51,7 @@ class World:
     def __init__(self) -> None:
         self.loop = FakeLoop()
         self.ids: dict[bytes, QuicTransport] = {}
-        self.native: Any = FakeQuicConnection()
+        self.native = quic_connection()
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.transport = QuicTransport(self.loop, self.sock, self)
         self.transport.use(self.native, b"original")
@@ -181,7 +180,9 @@ class TestEnds:
         assert world.native.calls("close") == [("close", PROTOCOL, 0x100)]
         assert crypto.told[-1] == ("lost", None)
 
-    @pytest.mark.parametrize(("way", "code"), [("end", 0x100), ("end_at_once", 0x100), ("abort", 0x100), ("cut", 0x102)])
+    @pytest.mark.parametrize(
+        ("way", "code"), [("end", 0x100), ("end_at_once", 0x100), ("abort", 0x100), ("cut", 0x102)]
+    )
     def test_our_end_has_a_code(self, world: World, way: str, code: int) -> None:
         getattr(world.transport, way)()
         world.loop.settle()

@@ -32,7 +32,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self.transport = FakeQuicTransport()
-        self.native: Any = self.transport.native
+        self.native = self.transport.native
         self.session = Http3Session(LIMITS, self.transport, Clock())
 
     def came(self, *events: tuple[Any, ...]) -> list[SessionEvent]:
