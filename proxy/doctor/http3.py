@@ -25,7 +25,7 @@ _BUFFERS: Final = ("rmem_max", "wmem_max")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Http3Sources:
     """What a look depends on beside the configuration."""
 
     reason: Callable[[], str | None] = unavailable
@@ -34,7 +34,7 @@ class Surroundings:
     sysctl: Path = PROC / "sys"
 
 
-def http3_findings(examined: Examined, around: Surroundings) -> Iterator[Finding]:
+def http3_findings(examined: Examined, around: Http3Sources) -> Iterator[Finding]:
     """Judge each listener with `http3`, and what all of them need."""
     config = examined.loaded.config
     wanting = [name for name, one in config.listener.items() if one.http3]
@@ -106,7 +106,7 @@ def buffer_findings(sysctl: Path) -> Iterator[Finding]:
 
 
 def _look(examined: Examined) -> Iterator[Finding]:
-    yield from http3_findings(examined, Surroundings())
+    yield from http3_findings(examined, Http3Sources())
 
 
 HTTP3: Final = (Checkup("http3", Area.HANDSHAKES, _look, _SECONDS),)

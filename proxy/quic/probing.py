@@ -1,7 +1,7 @@
 """A handshake of the proxy with itself by QUIC: whether a listener can be reached by UDP.
 
 The client is that of OpenSSL, which knows nothing of the code that answers it. Nothing is verified:
-it is this machine that answers, or nobody.
+the address is one of this machine.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class QuicProbe(Protocol):
 
 
 async def probe(address: tuple[str, int], name: str, reason: Callable[[], str | None] = unavailable) -> str | None:
-    """See `QuicProbe`: the handshake is made in a thread, and only without a `reason` against it."""
+    """As `QuicProbe` says, in a thread, and only without a `reason` against it."""
     told = reason()
     if told is not None:
         return told
@@ -74,7 +74,7 @@ async def probe(address: tuple[str, int], name: str, reason: Callable[[], str | 
 
 
 def shake_hands(address: tuple[str, int], name: str, seconds: float) -> str | None:
-    """Shake hands within so many seconds. Returns why that failed, or None."""
+    """Shake hands within `seconds`. Returns why that failed, or None."""
     try:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as sock:

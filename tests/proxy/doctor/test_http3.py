@@ -8,7 +8,7 @@ import pytest
 
 from proxy.doctor.checkup import Examined, Lacking
 from proxy.doctor.finding import Finding, State
-from proxy.doctor.http3 import HTTP3, Surroundings, http3_findings
+from proxy.doctor.http3 import HTTP3, Http3Sources, http3_findings
 from tests.configurations import Site, listener
 from tests.proxy.doctor.checkups import NOTHING, answering, configured, states
 
@@ -46,7 +46,7 @@ class Scene:
         return self.fault
 
     def findings(self) -> dict[str, Finding]:
-        around = Surroundings(lambda: self.reason, self.probe, self.sysctl)
+        around = Http3Sources(lambda: self.reason, self.probe, self.sysctl)
         return {one.subject: one for one in http3_findings(self.examined, around)}
 
 
