@@ -1,5 +1,6 @@
 """The UDP sockets of a listener: handshakes by OpenSSL's own client, and packets that begin no connection."""
 
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from tests.proxy.downstream.listeners.listener_world import Credential, World, r
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 
 KEY = bytes(32)
+PACKETS = 5_000
 ID = bytes(range(18))
 SHORT = b"\x40" + ID + bytes(60)
 UNKNOWN_VERSION = b"\xc0\x1a\x1a\x1a\x1a\x08" + bytes(8) + b"\x04call" + bytes(1_200)
@@ -173,6 +175,43 @@ def test_resets_are_few(udp: Udp) -> None:
 def test_garbage_is_ignored(udp: Udp, garbage: bytes) -> None:
     udp.say(garbage)
     assert udp.quic._transports == {}
+
+
+def mutated(packet: bytes, chance: random.Random) -> bytes:
+    """One with some bytes changed, cut off or put in; often in its head."""
+    made = bytearray(packet)
+    for _ in range(chance.randrange(1, 6)):
+        place = min(int(chance.expovariate(1 / 40)), len(made) - 1)
+        made[place] = chance.choice((0, 1, 0x3F, 0x40, 0x7F, 0x80, 0xC0, 0xFF, chance.randrange(256)))
+    if chance.random() < 0.3:
+        del made[chance.randrange(len(made)) :]
+    if chance.random() < 0.2:
+        place = chance.randrange(len(made) + 1)
+        made[place:place] = chance.randbytes(chance.randrange(64))
+    return bytes(made[:1_500])
+
+
+def test_mutated_datagrams_leave_room_for_an_honest_client(udp: Udp) -> None:
+    """No crash, and no more connections than the limits allow: a process that ends here fails the run."""
+    chance = random.Random(9_000)  # noqa: S311 - a seed that is the same each time
+    seeds = [first_datagram(), SHORT, UNKNOWN_VERSION]
+    local, remote = local_and_remote(udp)
+    for _ in range(PACKETS):
+        udp.quic.received(udp.sock, mutated(chance.choice(seeds), chance), local, remote, 0)
+    limits = udp.world.listener.runtime.limits
+    assert udp.world.counters.listener("public").open <= limits.connections_per_address
+    udp.world.loop.settle()
+    udp.world.loop.advance(30)  # the half-open ones are ended
+    assert udp.quic._half_open == 0
+    assert udp.meanwhile(lambda: shake_hands(udp.address, "chat.test", 10)) is None
+
+
+def local_and_remote(udp: Udp) -> tuple[bytes, bytes]:
+    """Both addresses as the kernel writes them."""
+    return tuple(  # type: ignore[return-value]
+        socket.AF_INET.to_bytes(2, "little") + port.to_bytes(2) + socket.inet_aton(host) + bytes(8)
+        for host, port in (udp.address, udp.client.getsockname())
+    )
 
 
 def test_what_another_process_reads_is_handed_on(udp: Udp) -> None:
