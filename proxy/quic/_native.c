@@ -2092,8 +2092,9 @@ static PyObject *identifiers(PyObject *module, PyObject *datagram)
     int error = ngtcp2_pkt_decode_version_cid(&found, (uint8_t *)PyBytes_AS_STRING(datagram), (size_t)PyBytes_GET_SIZE(datagram), ID_BYTES);
     if (error != 0 && error != NGTCP2_ERR_VERSION_NEGOTIATION)
         Py_RETURN_NONE;
-    return Py_BuildValue("(Iy#y#i)", found.version, (char *)found.dcid, (Py_ssize_t)found.dcidlen, (char *)found.scid,
-                         (Py_ssize_t)found.scidlen, error != 0);
+    const char *from = found.scid == NULL ? "" : (char *)found.scid; /* a short header has one ID */
+    return Py_BuildValue("(Iy#y#i)", found.version, (char *)found.dcid, (Py_ssize_t)found.dcidlen, from, (Py_ssize_t)found.scidlen,
+                         error != 0);
 }
 
 /* The token of an Initial packet that may begin a connection; None if it is not one. */

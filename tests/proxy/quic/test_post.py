@@ -1,5 +1,8 @@
 """Datagrams go from one process to another by the prefix of their connection ID."""
 
+import os
+import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -49,10 +52,8 @@ def test_a_name_is_taken_once() -> None:
         Post(LISTENER, OURS)
 
 
-def test_who_is_neither_of_our_user_nor_root_is_not_believed(
-    posts: tuple[Post, Post], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours, theirs = posts
-    ours.hand_on(THEIRS, b"packet", b"l", b"r", 0)
-    monkeypatch.setattr(post, "_is_believed", lambda _: False)
-    assert taken(theirs) == []
+@pytest.mark.parametrize(("user", "is_believed"), [(0, True), (os.geteuid(), True), (os.geteuid() + 1, False)])
+def test_our_user_and_root_are_believed(user: int, *, is_believed: bool) -> None:
+    credentials = struct.pack("iii", 1, user, 0)
+    assert post._is_believed([(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)]) is is_believed
+    assert not post._is_believed([])
