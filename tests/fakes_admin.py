@@ -358,6 +358,7 @@ class FakeFleet:
             "is_leading": True,
             "revision": 7,
             "fault": None,
+            "is_expelled": False,
             "tickets_until": NOW + DAY,
             "skew": -0.25,
             "members": [

@@ -39,6 +39,8 @@ class FleetDocument(TypedDict):
     """The id of the public key of this node."""
     epoch: int | None
     """Number of the key of the fleet; None if this node has not joined."""
+    is_expelled: bool
+    """Whether another node has expelled this one: its epoch is the last that it was a member in."""
     leader: str | None
     is_leading: bool
     revision: int

@@ -49,7 +49,10 @@ def _shown(document: FleetDocument) -> Group:
     skew = document["skew"]
     facts = plain_table("", "")
     facts.add_row("this node", f"{document['node']}, key {document['key']}")
-    facts.add_row("state", "has not joined" if epoch is None else f"member, epoch {epoch}")
+    if document["is_expelled"]:
+        facts.add_row("state", Text(f"expelled, a member until epoch {epoch}", style="red"))
+    else:
+        facts.add_row("state", "has not joined" if epoch is None else f"member, epoch {epoch}")
     facts.add_row(
         "store", Text(document["fault"], style="red") if document["fault"] else f"revision {document['revision']}"
     )

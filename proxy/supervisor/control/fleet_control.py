@@ -22,7 +22,7 @@ from proxy.api.fleet import (
 )
 from proxy.observe.scrape import FleetFacts, FleetFault
 from proxy.supervisor.membership.admissions import INVITED_SECONDS, Admissions, MemberFacts, NotAdmitted
-from proxy.supervisor.membership.epochs import recoverable
+from proxy.supervisor.membership.epochs import Expelled, recoverable
 from proxy.supervisor.membership.joining import NotJoined
 from proxy.supervisor.membership.kinds.fleet_reload import OfferedAlready
 from proxy.supervisor.membership.kinds.orders import Orders
@@ -135,6 +135,7 @@ class SupervisorFleet:
             "node": member.name,
             "key": state.private.public.id,
             "epoch": None if state.key is None else state.key.epoch,
+            "is_expelled": isinstance(member.trouble, Expelled),
             "leader": leader_of(member.entries),
             "is_leading": member.is_leading,
             "revision": member.revision,

@@ -109,6 +109,13 @@ def test_status_of_a_node_that_has_not_joined(running: Running) -> None:
         assert words in output
 
 
+def test_status_of_a_node_that_was_expelled(running: Running) -> None:
+    running.control.fleet.document["is_expelled"] = True
+    output = running.run("fleet", "status").output
+    assert "expelled, a member until epoch 1" in output
+    assert "member, epoch" not in output
+
+
 def test_a_token_is_written_and_given_by_standard_input(running: Running) -> None:
     assert running.run("fleet", "invite").output == "0123456789abcdef.secret\n"
     said = running.run("fleet", "join", given="0123456789abcdef.secret\n")

@@ -288,7 +288,9 @@ async def test_a_node_is_expelled_and_the_audit_log_has_what_it_knew(world: Worl
         assert list(differences(document, ExpelDocument)) == []
         assert document == {"node": "two", "epoch": 2, "required": []}
         await until_seen(lambda: theirs.node.member.fault)
-        assert "was expelled from its fleet by one" in str((await theirs.control.listed())["fault"])
+        told = await theirs.control.listed()
+        assert "was expelled from its fleet by one" in str(told["fault"])
+        assert (told["is_expelled"], (await mine.control.listed())["is_expelled"]) == (True, False)
         with pytest.raises(CommandRefused, match="two is no member"):
             await mine.control.expel("two")
     assert mine.log == [
