@@ -29,6 +29,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.http_exceptions import LineTooLong
 
 from config.values.problems import printable
 from proxy.net.in_thread import in_thread
@@ -48,7 +49,9 @@ _ANSWER_SECONDS: Final = 1.5
 """All members of a cluster of three are asked before a lease ends."""
 _SHOWN: Final = 200
 _UNAUTHORIZED: Final = 401
-# A line of a watch has the changes of one moment; etcd takes no request above 1.5 MB.
+# A line of a watch has the changes of one moment; etcd takes no request above 1.5 MB. aiohttp
+# refuses a line of more than twice this, and reads no further before the line was taken: that is
+# all the memory of a watch, however many changes there are.
 _LONGEST_LINE: Final = 4 * 1_048_576
 _PAGE: Final = "1000"
 """The names of one answer, so that no answer becomes late by their number."""
@@ -126,6 +129,8 @@ class EtcdStore:
                         yield changes
         except _Refused as refused:
             raise SharedAway(refused.reason) from None
+        except LineTooLong:  # no ClientError, and its text has the line
+            raise SharedAway(f"a change of more than {2 * _LONGEST_LINE >> 10} KB") from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
             raise SharedAway(_clause(error)) from None
         finally:

@@ -152,6 +152,14 @@ async def test_a_watch_that_is_cut_or_malformed_is_told(text: str) -> None:
             await anext(store.watch(1))
 
 
+async def test_a_change_without_end_is_not_taken_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.supervisor.membership.etcd._LONGEST_LINE", 65_536)
+    line = f'{{"result":{{"events":[],"x":"{"a" * 1_048_576}"}}}}\n'
+    async with gateway(saying(line)) as url, store_of(url) as store:
+        with pytest.raises(SharedAway, match="a change of more than 128 KB"):
+            await anext(store.watch(1))
+
+
 async def test_an_etcd_that_sleeps_or_dies_is_away_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
