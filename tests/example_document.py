@@ -55,7 +55,7 @@ EXAMPLE = PLACE / "example.toml"
 
 def all_keys() -> dict[str, Any]:
     """The example with the keys that are commented out put in."""
-    return tomllib.loads(re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", EXAMPLE.read_text()))
+    return tomllib.loads(re.sub(r"(?m)^# (?=[a-z][a-z_0-9]* = |\[)", "", EXAMPLE.read_text()))
 
 
 def valid_keys() -> dict[str, Any]:
@@ -63,6 +63,7 @@ def valid_keys() -> dict[str, Any]:
     keys = all_keys()
     del keys["upstream"]["rooms"]["hash_on"]  # for another balance
     del keys["hsm"]["token"]["plexi"]["pin_credential"]  # for another place
+    del keys["listener"]["public"]["http3_port"]  # for http3, which excludes PROXY headers
     keys["listener"]["public"] |= {"trusted_peers": ["10.0.0.5"]}  # who sends PROXY headers
     keys["fleet"]["etcd"] = ["https://10.0.0.1:2379"]  # whose nodes share limits
     return keys
