@@ -142,6 +142,8 @@ class World:
             "client_address_from": "forwarded",
             "exempt": ["10.0.0.0/8"],
         }
+        port = keys["listener"]["public"].pop("http3_port")
+        keys["listener"]["quic"] = {"bind": "127.0.0.1:0", "http3": True, "http3_port": port}
         keys["upstream"]["files"]["ca"] = self._authority.path.name
         del keys["upstream"]["rooms"]["hash_on"]
         keys["upstream"]["hashed"] = {
