@@ -20,15 +20,12 @@ pytest.register_assert_rewrite(
 )
 
 from proxy.processes.hot_path import hot_path  # noqa: E402 - rewritten only from here on
+from tests import side_by_side  # noqa: E402 - rewritten only from here on
 from tests.hsm.fixtures import hsm_site, public_site, shim_module  # noqa: E402 - rewritten only from here on
 from tests.own_places import OwnPlaces  # noqa: E402 - rewritten only from here on
 from tests.prepared_children import forked  # noqa: E402 - rewritten only from here on
 from tests.run_parts import Part  # noqa: E402 - rewritten only from here on
-from tests.side_by_side import (  # noqa: E402 - rewritten only from here on
-    at_the_beginning,
-    number_of_processes,
-    pytest_runtestloop,
-)
+from tests.side_by_side import at_the_beginning, pytest_runtestloop  # noqa: E402 - rewritten only from here on
 
 __all__ = [
     "forked_children",
@@ -78,9 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--every-cut", action="store_true", help="send every hostile case byte by byte too, not one in four"
     )
     parser.addoption("--every-module", action="store_true", help="also try what SoftHSM has shown on other modules")
-    parser.addoption(
-        "--processes", type=number_of_processes, default=1, help="run that many tests side by side, or `auto`"
-    )
+    side_by_side.pytest_addoption(parser)
     parser.addoption("--part", type=Part, help="leave out the files of tests that are in the other part alone")
 
 

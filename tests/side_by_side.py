@@ -32,8 +32,12 @@ def at_the_beginning(do: Callable[[int], None]) -> Callable[[int], None]:
     return do
 
 
-def number_of_processes(text: str) -> int:
-    """Read the value of the option: a number, or `auto` for one for each processor."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How many processes there are."""
+    parser.addoption("--processes", type=_number, default=1, help="run that many tests side by side, or `auto`")
+
+
+def _number(text: str) -> int:
     return len(os.sched_getaffinity(0)) if text == "auto" else int(text)
 
 

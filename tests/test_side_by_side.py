@@ -7,13 +7,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def pytest_of(directory: Path, text: str, *options: str) -> "subprocess.CompletedProcess[str]":
+def pytest_of(
+    directory: Path, text: str, *options: str, plugin: str = "tests.side_by_side"
+) -> "subprocess.CompletedProcess[str]":
     """Run these tests in three processes."""
     (directory / "test_them.py").write_text(text)
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(directory)]
-    command += ["-p", "tests.conftest", "-p", "no:cacheprovider", "--processes", "3", *options]
+    command += ["-p", plugin, "-p", "no:cacheprovider", "--processes", "3", *options]
     return subprocess.run(
-        [*command, str(directory / "test_them.py")], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [*command, str(directory / "test_them.py")], cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
     )
 
 
@@ -38,7 +40,7 @@ def test_it(own, number, tmp_path):
     note("ran", number, own, os.environ["TMPDIR"])
     assert tmp_path.is_relative_to(own)
 """
-    done = pytest_of(tmp_path, text)
+    done = pytest_of(tmp_path, text, plugin="tests.conftest")  # it has the temporary directory
     assert "30 passed" in done.stdout, done.stdout + done.stderr
     ran = [line.split() for line in (tmp_path / "ran").read_text().splitlines()]
     assert sorted(int(number) for _, number, _, _ in ran) == [*range(30)]
