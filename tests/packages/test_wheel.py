@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("proxy", "certs", "config")
-NOT_SHIPPED = {"config/dev.toml", "proxy/http2/hpack/_huffman.c", "proxy/tls/openssl/_native.c"}
+NOT_SHIPPED = {"config/dev.toml", "proxy/http2/hpack/_huffman.c", "proxy/quic/_native.c", "proxy/tls/openssl/_native.c"}
 LEFT_BY_TOOLS = shutil.ignore_patterns(
     ".git", ".venv", ".dev", ".*cache", ".hypothesis", ".coverage*", "__pycache__", "dist", "*.egg-info"
 )

@@ -61,11 +61,11 @@ OF_A_CONFIGURATION = {"asyncio", "config.schema", "cryptography", "pydantic", "p
         (PROGRAM, "status --socket nowhere", 300, {*OF_A_CA, *OF_A_SERVER, *OF_A_CONFIGURATION}),
         (PROGRAM, "drain chat http://a --socket nowhere", 300, {*OF_A_CA, *OF_A_SERVER, *OF_A_CONFIGURATION}),
         (PROGRAM, "check FILE", 940, {"rich", "pkcs11", "OpenSSL", *OF_A_CA, *OF_A_SERVER}),
-        (MODULES_OF + "import proxy.commands.run", "", 1_076, {"rich", "typer", "pkcs11", "OpenSSL", *OF_A_CA}),
+        (MODULES_OF + "import proxy.commands.run", "", 1_096, {"rich", "typer", "pkcs11", "OpenSSL", *OF_A_CA}),
         (
             MODULES_OF + "import proxy.worker.entry",
             "",
-            830,
+            850,
             {"rich", "typer", "pkcs11", "config.crosschecks.crosschecks", *OF_A_CA, *(OF_A_SERVER - {"uvloop"})},
         ),
     ],
