@@ -28,7 +28,7 @@ _SEND_SECONDS: Final = 1.0
 
 
 class InheritedSocketUnusable(Exception):
-    """A descriptor that systemd passed is not a listening TCP socket.
+    """A descriptor that systemd passed is neither a listening TCP socket nor one of UDP.
 
     Has its `name`, its `number`, and what was `found`.
     """
@@ -42,7 +42,8 @@ class InheritedSocketUnusable(Exception):
     def __str__(self) -> str:
         return (
             f"LISTEN_FDS: descriptor {self.number} ({self.name}): found {self.found}; allowed: a listening TCP socket "
-            "(ListenStream= with an address and a port, Accept=no, in the .socket unit)"
+            "(ListenStream= with an address and a port, Accept=no, in the .socket unit), or one of UDP "
+            "(ListenDatagram=) for HTTP/3"
         )
 
 
@@ -163,7 +164,7 @@ def watchdog_seconds(environment: MutableMapping[str, str], pid: int) -> float |
 
 
 def inherited_sockets(environment: MutableMapping[str, str], pid: int) -> list[tuple[str, socket.socket]]:
-    """The listening sockets of systemd for process `pid`, with the FileDescriptorName= of each.
+    """The sockets of systemd for process `pid`, with the FileDescriptorName= of each.
 
     They do not block, and children do not inherit them. Several may have the same name: a unit with
     several ListenStream= gives it to each. Raises `InheritedSocketUnusable`.
@@ -184,8 +185,10 @@ def _listening(name: str, number: int) -> socket.socket:
         sock = socket.socket(fileno=number)
     except OSError as error:
         raise InheritedSocketUnusable(name, number, f"no socket ({error.strerror})") from error
-    is_tcp = sock.family in {socket.AF_INET, socket.AF_INET6} and sock.type is socket.SOCK_STREAM
-    if not is_tcp or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    is_internet = sock.family in {socket.AF_INET, socket.AF_INET6}
+    is_udp = is_internet and sock.type is socket.SOCK_DGRAM
+    is_tcp = is_internet and sock.type is socket.SOCK_STREAM
+    if not is_udp and not (is_tcp and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)):
         found = f"a socket of {sock.family.name}, {sock.type.name}" + (", which does not listen" if is_tcp else "")
         sock.detach()
         raise InheritedSocketUnusable(name, number, found)

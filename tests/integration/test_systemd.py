@@ -126,15 +126,17 @@ def test_a_socket_of_the_manager_is_served_by_all_workers_and_outlives_them(tmp_
 
 
 @pytest.mark.parametrize(
-    ("kind", "found"),
+    ("family", "found"),
     [
-        (socket.SOCK_DGRAM, "a socket of AF_INET, SOCK_DGRAM"),
-        (socket.SOCK_STREAM, "a socket of AF_INET, SOCK_STREAM, which does not listen"),
+        (socket.AF_UNIX, "a socket of AF_UNIX, SOCK_STREAM"),
+        (socket.AF_INET, "a socket of AF_INET, SOCK_STREAM, which does not listen"),
     ],
 )
-def test_a_socket_that_cannot_be_used_ends_with_a_sentence(tmp_path: Path, kind: socket.SocketKind, found: str) -> None:
+def test_a_socket_that_cannot_be_used_ends_with_a_sentence(
+    tmp_path: Path, family: socket.AddressFamily, found: str
+) -> None:
     site = Site.make(tmp_path)
-    with socket.socket(socket.AF_INET, kind) as sock:
+    with socket.socket(family) as sock:
         prefix, descriptors = activation(public=sock)
         done = subprocess.run(
             [*prefix, PLEXIGATE, "run", str(site.write(site.minimal))],

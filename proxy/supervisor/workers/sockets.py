@@ -123,6 +123,9 @@ class ListeningSockets:
     def __init__(self, inherited: Sequence[tuple[str, socket.socket]] = (), store: SocketStore | None = None) -> None:
         """`inherited`: named sockets of the service manager; `store`: where it keeps copies."""
         self._inherited = list(inherited)
+        for _, sock in inherited:
+            if sock.type is socket.SOCK_DGRAM:
+                prepare_datagrams(sock)  # the service manager has bound it, and no more
         self._store = store or SocketStore(Notifier(None), 0)
         self._store.begins_with([name for name, _ in inherited])
         self._bound: dict[str, BoundAddress] = {}

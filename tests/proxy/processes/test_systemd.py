@@ -186,6 +186,13 @@ class TestInheritedSockets:
             [],
         ]
 
+    def test_those_of_udp_are_for_http_3(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+            answer = child(sock.fileno(), LISTEN_FDNAMES="public")
+        assert answer == [[["public", 3, port, 0.0, False]], []]
+
     @pytest.mark.parametrize(("names", "told"), [("", "unknown"), ("public", "public")])
     def test_sockets_without_a_name(
         self, listening: socket.socket, further: socket.socket, names: str, told: str
@@ -204,8 +211,8 @@ class TestInheritedSockets:
             assert "found a socket of AF_UNIX, SOCK_STREAM; allowed: a listening TCP socket" in str(
                 child(sock.fileno())
             )
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            assert "found a socket of AF_INET, SOCK_DGRAM;" in str(child(sock.fileno()))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            assert "found a socket of AF_UNIX, SOCK_DGRAM;" in str(child(sock.fileno()))
         with socket.socket(socket.AF_INET) as sock:
             assert "found a socket of AF_INET, SOCK_STREAM, which does not listen;" in str(child(sock.fileno()))
 

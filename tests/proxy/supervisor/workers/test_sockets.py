@@ -439,6 +439,16 @@ class TestUpgrades:
             assert sockets.handed == [("public", unit), ("stray", stray)]
             sockets.close()
 
+    def test_one_of_udp_goes_to_udp_and_tells_where_a_datagram_was_sent(self) -> None:
+        both = [address(), Address("public", 0, Bind(LOOPBACK, 0), is_datagram=True)]
+        with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            udp.bind(tcp.getsockname())
+            sockets = ListeningSockets([("public", udp), ("public", tcp)])
+            sockets.prepare(both, 1).commit()
+            assert [one.by_slot for one in sockets.bound] == [[tcp], [udp]]
+            assert udp.getsockopt(socket.IPPROTO_IP, 8) == 1, "IP_PKTINFO"
+            sockets.close()
+
     def test_the_service_manager_is_told_of_them_when_it_listens(self, tmp_path: Path) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(str(tmp_path / "notify"))
