@@ -66,7 +66,6 @@ BORDERS: Final = {
     "proxy.supervisor.alerts.memory": "it reads and writes a file",
     "proxy.supervisor.membership.kinds.lead": "each kind of what nodes share has a file of its own",
     "proxy.supervisor.reloads.watching": "the watcher in `config` knows no tasks of a loop, and no edition",
-    "proxy.quic.datagrams": "it sets options of sockets, which the parent makes",
     "proxy.supervisor.upgrade.former": "it owns descriptors of processes",
     "proxy.supervisor.workers.columns": "it owns the memory that all workers share",
     "proxy.tls.handshake.slow_exchanges": "it owns a thread, and what waits for it",

@@ -12,16 +12,13 @@ from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.handshakes.visits import addresses_by_listener
 from proxy.doctor.machine.processes import PROC
 from proxy.quic.availability import unavailable
+from proxy.quic.datagrams import RECEIVE_BYTES
 from proxy.quic.doors import Http3Door, http3_doors, https_records
 from proxy.quic.probing import QuicProbe, probe
 
 _HTTP3: Final = Judge("http3")
 _SECONDS: Final = 30.0
 _SHOWN_RECORDS: Final = 3
-# A burst of datagrams waits in the buffer of its socket while a worker does something else: 200 ms
-# of 100 Mbit/s.
-_LEAST_BUFFER: Final = 2_500_000
-_BUFFERS: Final = ("rmem_max", "wmem_max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +36,13 @@ def http3_findings(examined: Examined, around: Http3Sources) -> Iterator[Finding
     config = examined.loaded.config
     wanting = [name for name, one in config.listener.items() if one.http3]
     if not wanting:
-        yield _HTTP3.skipped("listeners", "none has http3 = true")
         return
     reason = around.reason()
     if reason is not None:
         yield _HTTP3.failure("libraries", reason, "Install it, or set http3 = false: clients use HTTP/2 meanwhile.")
         return
     yield _HTTP3.ok("libraries", "all that HTTP/3 needs is installed")
-    yield from buffer_findings(around.sysctl)
+    yield buffer_finding(around.sysctl)
     doors = http3_doors(config, addresses_by_listener(examined.status))
     for name in wanting:
         if name not in doors:
@@ -88,21 +84,17 @@ def _records(config: Config, name: str, port: int) -> Finding:
     return _HTTP3.ok(f"{name} DNS", f"publish, so that browsers begin with HTTP/3: {shown}{more}")
 
 
-def buffer_findings(sysctl: Path) -> Iterator[Finding]:
-    """Judge how large the kernel lets the buffers of a UDP socket be."""
-    for setting in _BUFFERS:
-        try:
-            most = int((sysctl / "net/core" / setting).read_text())
-        except (OSError, ValueError):
-            yield _HTTP3.unknown(f"net.core.{setting}", "cannot be read here")
-            continue
-        if most < _LEAST_BUFFER:
-            found = f"{most} bytes: a burst of packets beyond it is lost, and sent again"
-            yield _HTTP3.warning(
-                f"net.core.{setting}", found, f"sysctl -w net.core.{setting}={_LEAST_BUFFER}; restart."
-            )
-        else:
-            yield _HTTP3.ok(f"net.core.{setting}", f"{most} bytes")
+def buffer_finding(sysctl: Path) -> Finding:
+    """Judge how large the kernel lets the buffer of a UDP socket be."""
+    setting = "net.core.rmem_max"
+    try:
+        most = int((sysctl / "net/core/rmem_max").read_text())
+    except (OSError, ValueError):
+        return _HTTP3.unknown(setting, "cannot be read here")
+    if most < RECEIVE_BYTES:
+        found = f"{most} bytes: a burst of packets beyond it is lost, and sent again"
+        return _HTTP3.warning(setting, found, f"sysctl -w {setting}={RECEIVE_BYTES}; restart.")
+    return _HTTP3.ok(setting, f"{most} bytes")
 
 
 def _look(examined: Examined) -> Iterator[Finding]:

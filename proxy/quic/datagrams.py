@@ -12,7 +12,7 @@ _IPV6_MTU_DISCOVER: Final = 23
 _PMTUDISC_PROBE: Final = 3
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51
 # A burst of 1,500 full datagrams; the kernel gives no more than net.core.rmem_max.
-_RECEIVE_BYTES: Final = 2 << 20
+RECEIVE_BYTES: Final = 2 << 20
 
 # linux/bpf_common.h
 _LOAD_BYTE: Final = 0x30
@@ -23,7 +23,7 @@ _LONG_HEADER: Final = 0x80
 
 def prepare_datagrams(sock: socket.socket) -> None:
     """Have datagrams come with the address that they were sent to, and go without fragments."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
