@@ -11,7 +11,7 @@ from typing import Final
 from proxy.observe.logs.access_log import ConnectionEvent, RequestRecord, TargetRecord, field_of
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_VERSIONS: Final = {"h2": "HTTP/2.0"}
+_VERSIONS: Final = {"h2": "HTTP/2.0", "h3": "HTTP/3.0"}
 _SHOWN_CHARACTERS: Final = 1_024
 _QUOTED: Final = {
     code: f"\\{chr(code)}" if chr(code) in '"\\' else f"\\x{code:02x}"

@@ -46,9 +46,10 @@ def test_what_is_not_there_is_a_hyphen() -> None:
     assert found.groups()[4:] == (b"-", b"-", b"-")
 
 
-def test_version_is_that_of_the_client() -> None:
-    connection = dataclasses.replace(REQUEST.connection, protocol="h2")
-    assert b'"GET /a HTTP/2.0"' in CombinedLines().request(record(connection=connection))
+@pytest.mark.parametrize(("protocol", "version"), [("h2", b"HTTP/2.0"), ("h3", b"HTTP/3.0"), ("http/1.1", b"HTTP/1.1")])
+def test_version_is_that_of_the_client(protocol: str, version: bytes) -> None:
+    connection = dataclasses.replace(REQUEST.connection, protocol=protocol)
+    assert b'"GET /a %b"' % version in CombinedLines().request(record(connection=connection))
 
 
 def test_connection_without_a_request_has_no_line() -> None:
