@@ -15,8 +15,11 @@ from pathlib import Path
 
 from docker.building.packages import STATUS, Package, installed, needed
 
-KEPT = ("base-files", "base-passwd", "busybox", "ca-certificates", "libc-bin", "openssl", "pkcs11-provider", "python3")
-"""The interpreter, keys in tokens, the authorities of the system, a shell."""
+KEPT = (
+    *("base-files", "base-passwd", "busybox", "ca-certificates", "libc-bin", "libnghttp3-9", "libngtcp2-16"),
+    *("openssl", "pkcs11-provider", "python3"),
+)
+"""The interpreter, HTTP/3, keys in tokens, the authorities of the system, a shell."""
 CUT = frozenset({"adduser", "awk", "debconf", "debconf-2.0", "dpkg", "passwd", "perl-base", "ucf"})
 """What the kept packages name as dependencies for their installation only."""
 UNUSED = (

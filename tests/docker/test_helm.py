@@ -44,6 +44,15 @@ def test_chart_says_what_the_plain_manifests_say(chart: Any) -> None:
     assert f'appVersion: "{chart.version}"' in (PLACE / "Chart.yaml").read_text()
 
 
+def test_http3_opens_the_port_of_udp_as_the_plain_manifests_do(chart: Any) -> None:
+    place = DOCKER / "kubernetes-http3"
+    built = subprocess.run(["kubectl", "kustomize", place], capture_output=True, text=True, timeout=60, check=True)
+    manifests = rendered(chart, {"service": {"type": "LoadBalancer", "http3": True}})
+    assert manifests == {one["kind"]: one for one in yaml.safe_load_all(built.stdout)}
+    (port,) = (one for one in manifests["Service"]["spec"]["ports"] if one.get("protocol") == "UDP")
+    assert (port["port"], port["targetPort"]) == (443, "http3")
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -154,8 +154,7 @@ def test_each_service_of_the_composition_may_do_as_little_as_possible() -> None:
         assert not service.keys() & {"cap_add", "privileged", "user", "devices", "pid", "ipc"}, name
     published = [name for name, service in services().items() if service.get("ports")]
     assert published == ["proxy"]
-    (port,) = services()["proxy"]["ports"]
-    assert port["host_ip"] == "127.0.0.1"
+    assert {port["host_ip"] for port in services()["proxy"]["ports"]} == {"127.0.0.1"}
     internal = {name for name, network in composition()["networks"].items() if network.get("internal")}
     assert {*services()["chat"]["networks"], *services()["pebble"]["networks"]} <= internal
     assert services()["token"]["network_mode"] == "none"
@@ -174,8 +173,9 @@ def test_composition_mounts_the_configuration_where_the_image_looks_for_it() -> 
 def test_configuration_of_the_composition_names_its_ports_services_and_volumes() -> None:
     (bind,) = configuration().listener["public"].bind
     proxy = services()["proxy"]
-    assert proxy["ports"][0]["target"] == bind.port
+    assert [(one["target"], one["protocol"]) for one in proxy["ports"]] == [(bind.port, "tcp"), (bind.port, "udp")]
     assert f"\nEXPOSE {bind.port}\n" in DOCKERFILE
+    assert f"\nEXPOSE {bind.port}/udp\n" in DOCKERFILE
     (server,) = configuration().upstream["chat"].servers
     assert server.address.host in services()
     assert services()["chat"]["command"] == ["--bind", f"0.0.0.0:{server.address.port}"]
