@@ -354,11 +354,11 @@ class FakeFleet:
             "node": "edge-1",
             "key": "a1" * 16,
             "epoch": 1,
+            "is_expelled": False,
             "leader": "edge-1",
             "is_leading": True,
             "revision": 7,
             "fault": None,
-            "is_expelled": False,
             "tickets_until": NOW + DAY,
             "skew": -0.25,
             "members": [
