@@ -22,8 +22,13 @@ _HEAD_BYTES: Final = 1 + _TIME_BYTES
 class KnownAddress:
     """What a valid token says."""
 
+    token: bytes
     original_id: bytes | None
     """The ID that the client had made up, before our Retry. None for a token of NEW_TOKEN."""
+
+
+UNKNOWN_ADDRESS: Final = KnownAddress(b"", None)
+"""Of a client that has shown no valid token."""
 
 
 def retry_token(key: bytes, address: bytes, original_id: bytes, retry_id: bytes, now: float) -> bytes:
@@ -52,7 +57,7 @@ def known_address(
         return None
     if not any(hmac.compare_digest(mac, _mac(key, body, bound)) for key in keys):
         return None
-    return KnownAddress(body[_HEAD_BYTES:] if is_retry else None)
+    return KnownAddress(token, body[_HEAD_BYTES:] if is_retry else None)
 
 
 def _mac(key: bytes, body: bytes, bound: bytes) -> bytes:

@@ -113,7 +113,7 @@ class QuicTransport:
         finally:
             self._is_busy = False
         if error:
-            self._failed(error)
+            self.refuse(error)
 
     def _answer_late(self, local: bytes, remote: bytes) -> None:
         self._late_packets += 1
@@ -171,7 +171,7 @@ class QuicTransport:
         self._sent_events += self._events
         self._events = waiting
         if error:
-            self._failed(error)
+            self.refuse(error)
             return
         self._set_timer()
         if has_more:
@@ -206,13 +206,14 @@ class QuicTransport:
             return
         error = self.native.expired()
         if error:
-            self._failed(error)
+            self.refuse(error)
         if not self.is_over:
             self.turn()
 
     # -- the end
 
-    def _failed(self, error: int) -> None:
+    def refuse(self, error: int) -> None:
+        """End for an error of ngtcp2: what the client said, or that it said nothing."""
         if error in _SILENT:
             self._over(None)
             return
@@ -223,10 +224,6 @@ class QuicTransport:
             self._loop.call_soon(self._end_now)
         else:
             self.turn_soon()
-
-    def refuse(self, error: int) -> None:
-        """End for what the client said in its handshake, by an error of ngtcp2."""
-        self._failed(error)
 
     @property
     def held_bytes(self) -> int:

@@ -110,9 +110,8 @@ def step_line(step: RotationLine) -> Text:
     if "would" in step:
         return Text(f"{about}steps would be: {' -> '.join(step['would'])}")
     if "rotated" in step:
-        where = (
-            f" ({step['step']})" if "step" in step else ""
-        )  # not if the leader of a fleet has failed, or there is none
+        # no step if the leader of a fleet has failed, or there is none
+        where = f" ({step['step']})" if "step" in step else ""
         done = "done" if step["rotated"] else f"failed{where}: {step['detail']}; the old certificate stays in use"
         return Text(f"{about}{done}", "green" if step["rotated"] else "bold red")
     if "note" in step:

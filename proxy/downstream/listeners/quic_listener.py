@@ -29,7 +29,7 @@ from proxy.observe.counts.listener_counters import ListenerCounters
 from proxy.proxy_protocol.header import Endpoints
 from proxy.quic.library import native
 from proxy.quic.post import Post
-from proxy.quic.tokens import known_address, new_token, retry_token
+from proxy.quic.tokens import UNKNOWN_ADDRESS, KnownAddress, known_address, new_token, retry_token
 from proxy.quic.transport import QuicTransport
 from proxy.tls.handshake.handshake_policy import HandshakePolicy
 
@@ -203,8 +203,9 @@ class QuicListener:
         if isinstance(client, ConnectionReason):
             self._services.turned_away.add(runtime.name, client, network)
             return None
-        known = _Proven(b"", None) if proven is None else _Proven(token, proven.original_id)
-        return self._begin(first, known, policy, client, None if is_exempt else ClientRates(client.network))
+        return self._begin(
+            first, proven or UNKNOWN_ADDRESS, policy, client, None if is_exempt else ClientRates(client.network)
+        )
 
     def _ask_for_token(self, first: "_FirstPacket", runtime: ListenerRuntime) -> None:
         own_id = self._services.worker_prefix + secrets.token_bytes(_ID_BYTES - 2)
@@ -216,7 +217,7 @@ class QuicListener:
     def _begin(
         self,
         first: "_FirstPacket",
-        known: "_Proven",
+        known: KnownAddress,
         policy: HandshakePolicy,
         client: ClientCounts,
         rates: ClientRates | None,
@@ -266,17 +267,6 @@ class QuicListener:
         self._half_open -= 1
         if not transport.is_over:
             transport.native.new_token(token)
-
-
-class _Proven:
-    """A token that has proved the address of a client; nothing, if none has.
-
-    `original_id` is the one that the client had made up before our Retry.
-    """
-
-    def __init__(self, token: bytes, original_id: bytes | None) -> None:
-        self.token: Final = token
-        self.original_id: Final = original_id
 
 
 class _FirstPacket:
