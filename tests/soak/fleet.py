@@ -1,7 +1,8 @@
 """Three proxies and three members of etcd, with TLS, through everything that can happen to them: clients do not notice it.
 
 What a thief of the disks finds is looked at in the end. `tests/etcd_fleet` has the events and what is demanded of each;
-`tests/integration/test_fleet.py` is the short form.
+`tests/integration/test_fleet.py` is the short form. Beside it goes a model of two nodes and a store, of which all schedules are tried:
+`tests/proxy/supervisor/membership/test_every_schedule.py` tries shorter ones.
 """
 
 import tempfile
@@ -16,9 +17,12 @@ from tests.etcd_fleet import proof
 from tests.etcd_fleet.proof import Figures
 from tests.etcd_fleet.scene import FleetScene, fleet_scene
 from tests.integration.certified_fleet import matrix
+from tests.proxy.supervisor.membership.model import all_schedules
 
 GONE_SECONDS = 60.0
 KILLS = 5
+STEPS = 5
+"""Of each schedule that the model of two nodes goes through."""
 
 EVENTS: dict[str, Callable[[FleetScene], Figures]] = {
     **{f"leader killed ({number + 1})": proof.leader_killed for number in range(KILLS)},
@@ -29,7 +33,7 @@ EVENTS: dict[str, Callable[[FleetScene], Figures]] = {
     "etcd gone": lambda scene: proof.etcd_gone(scene, GONE_SECONDS),
     "etcd restored from a snapshot": proof.etcd_restored,
     "etcd full": proof.disk_full,
-    "10,000 names": proof.many_names,
+    "10,000 names": lambda scene: proof.many_names(scene, 10_000),
     "shared rate": lambda scene: proof.shared_rate(scene, 5.0),
     "idle": lambda scene: proof.idle(scene, 20.0),
 }
@@ -64,6 +68,12 @@ def run(_minutes: float, console: Console) -> list[str]:
         for node in scene.nodes:
             node.stop()
         wrong += [f"found on a disk: {one}" for one in proof.found_on_disks(scene)]
+    with tempfile.TemporaryDirectory(prefix="plexigate-schedules-") as directory:
+        try:
+            tried = all_schedules(Path(directory), (), STEPS)[""]
+            console.print(f"{tried:,} schedules of {STEPS} steps: no object had two writers in one epoch")
+        except AssertionError as error:
+            wrong.append(f"a schedule: {error} {getattr(error, '__notes__', '')}")
     with tempfile.TemporaryDirectory(prefix="plexigate-certificates-") as directory:
         try:
             for step, seconds in matrix(Path(directory)):
