@@ -35,7 +35,6 @@ MOST_LEAD_SECONDS = LEASE_SECONDS + 2.0
 """Until the next one leads: its lease has ended, and a processor was free."""
 MOST_START_SECONDS = 10.0
 MOST_IDLE_REQUESTS = 2.0
-NAMES = 10_000
 MOST_RESIDENT_BYTES = 192 * 1_048_576
 """Of a parent that knows them all: it has some 135 MB, and a watch that kept its changes would have more with each."""
 
@@ -294,30 +293,31 @@ def disk_full(scene: FleetScene) -> Figures:
     return under_load(scene, scene.nodes, act)
 
 
-def many_names(scene: FleetScene) -> Figures:
-    """10,000 names below the place of the fleet: proxies start, and their memory stays bounded."""
+def many_names(scene: FleetScene, count: int) -> Figures:
+    """So many names below the place of the fleet: a proxy starts, and memory stays bounded, also while all of them change."""
     member = scene.members[0]
     started = scene.nodes[-1]
+
+    def written(times: int) -> None:
+        for start in [*range(0, count, 100)] * times:
+            write_foreign(member, start)
 
     def act(figures: Figures) -> None:
         for node in scene.nodes:
             figures.facts[f"{node.name} before"] = f"{resident(node) >> 20} MB"
-        for start in range(0, NAMES, 100):
-            write_foreign(member, start)
+        written(1)
         started.stop()
         began = time.monotonic()
         started.start()
         until_found(lambda: started.status["revision"] and not started.status["fault"])
-        figures.within("a start with 10,000 names", time.monotonic() - began, MOST_START_SECONDS)
+        figures.within(f"a start with {count:,} names", time.monotonic() - began, MOST_START_SECONDS)
         scene.settled()
         for node in scene.nodes:
             figures.below(f"{node.name} with them", resident(node), MOST_RESIDENT_BYTES)
-        for _ in range(5):  # each is a change that the watch tells
-            for start in range(0, NAMES, 100):
-                write_foreign(member, start)
+        written(5)  # each is a change that the watch tells
         scene.settled()
         for node in scene.nodes:
-            figures.below(f"{node.name} after 50,000 changes", resident(node), MOST_RESIDENT_BYTES)
+            figures.below(f"{node.name} after {5 * count:,} changes", resident(node), MOST_RESIDENT_BYTES)
         remove(member, f"{PREFIX}foreign/", is_prefix=True)
         scene.settled()
 

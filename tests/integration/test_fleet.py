@@ -28,6 +28,7 @@ def test_three_nodes_share_sessions_and_outlive_etcd_and_their_leader(tmp_path: 
             proof.leader_killed(scene),
             proof.member_cut_off(scene),
             proof.etcd_gone(scene, 1.0),
+            proof.many_names(scene, 1_000),
         ):
             assert happened.all_wrong == []
         assert proof.expelled(scene) == []
