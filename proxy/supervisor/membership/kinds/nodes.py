@@ -44,15 +44,22 @@ class Nodes:
         self._tell = tell
         self._clock = clock
         self.facts: dict[str, NodeFacts] = {}
-        self.alive: set[str] = set()
+        self._signs: set[str] = set()
         self.answers: dict[str, ReloadAnswer] = {}
         self.broken: dict[str, tuple[float, str]] = {}
         """When the audit log of a node last did not go on from where it was, and how."""
         self.heard: Callable[[], None] = lambda: None
         """Is called after each answer."""
+        self._members: Callable[[], Sequence[str]] | None = None
+        """As far as this node has heard, while it runs."""
         self._stale: set[str] = set()
         """Nodes of which the store has older facts than this node."""
         self._changed = asyncio.Event()
+
+    @property
+    def alive(self) -> set[str]:
+        """The members that are alive. One that was expelled says so for a while, and is none."""
+        return {*self._signs} if self._members is None else self._signs.intersection(self._members())
 
     def parse(self, name: str, content: Any) -> Any:
         match name.rpartition("/")[2]:
@@ -99,11 +106,11 @@ class Nodes:
                 self._tell(FleetLogBroken(node, fault))
 
     def _take_sign(self, node: str, *, is_there: bool) -> None:
-        if is_there and node not in self.alive:
-            self.alive.add(node)
+        if is_there and node not in self._signs:
+            self._signs.add(node)
             self._tell(FleetNodeAlive(node))
-        elif not is_there and node in self.alive:
-            self.alive.discard(node)
+        elif not is_there and node in self._signs:
+            self._signs.discard(node)
             self._tell(FleetNodeGone(node))
             self._changed.set()  # perhaps this one, which did not reach the store for too long
 
@@ -124,7 +131,8 @@ class Nodes:
 
     def differing(self, configuration: str) -> dict[str, str]:
         """The nodes that are alive and serve by another one, and which."""
-        found = {node: facts.configuration for node, facts in self.facts.items() if node in self.alive}
+        alive = self.alive
+        found = {node: facts.configuration for node, facts in self.facts.items() if node in alive}
         return {node: other for node, other in found.items() if other != configuration}
 
     def look(self) -> None:
@@ -132,6 +140,7 @@ class Nodes:
         self._changed.set()
 
     async def run(self, node: FleetNode) -> None:
+        self._members = lambda: node.members
         signed_at = -_REFRESH_SECONDS
         try:
             while True:
@@ -155,7 +164,7 @@ class Nodes:
         is_told = known is not None and node.name not in self._stale and now - known.at < _TELL_SECONDS
         if known is None or not is_told or replace(own, at=known.at) != known:
             await node.write({f"{NODES}{node.name}/facts": replace(own, at=now).as_json()})
-        if node.name in self.alive and now - signed_at < _REFRESH_SECONDS:
+        if node.name in self._signs and now - signed_at < _REFRESH_SECONDS:
             return signed_at
         await node.write({f"{NODES}{node.name}/alive": {}}, lasts_seconds=_ALIVE_SECONDS)
         return now

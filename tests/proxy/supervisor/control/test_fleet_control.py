@@ -281,6 +281,19 @@ async def test_what_clients_trust_and_an_expelled_node_knows_is_for_an_operator(
     assert "plexigate payload identity --replace --output FILE" in identity
 
 
+async def test_who_was_expelled_is_not_waited_for(world: World) -> None:
+    """Its sign that it is alive stays in the store until the lease of that ends."""
+    async with pair(world) as (mine, _):
+        await mine.control.expel("two")
+        await until_seen(lambda: mine.node.member.key.epoch == 2 and mine.node.member.members == ["one"])
+        assert "nodes/two/alive" in world.store.entries
+        assert mine.control.facts().alive == 1
+        for to, text in (("two", "no member two is alive"), (None, "no other node is alive")):
+            with pytest.raises(CommandRefused, match=text):
+                await mine.control.give_lead(to)
+        assert (await mine.control.reload())["nodes"] == [{"node": "one", "fault": None}]
+
+
 async def test_a_node_is_expelled_and_the_audit_log_has_what_it_knew(world: World) -> None:
     async with pair(world) as (mine, theirs):
         mine.log.clear()
