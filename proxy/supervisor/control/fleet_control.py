@@ -31,7 +31,7 @@ from proxy.supervisor.membership.member import Member
 from proxy.supervisor.membership.places import AUTHORITIES, REQUESTS, SESSION_IDENTITY, leader_of, nodes_of
 from proxy.supervisor.membership.refusals import ClockDiffers, StoreRestored
 from proxy.supervisor.membership.shared import Conflict, SharedAway
-from proxy.supervisor.membership.shared_kind import NOT_WRITTEN
+from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, NotAMember
 from proxy.supervisor.membership.shared_parts import SharedParts
 from proxy.supervisor.membership.state import Taken
 from proxy.supervisor.membership.values import ValueUnusable
@@ -162,7 +162,7 @@ class SupervisorFleet:
         }
 
     async def give_lead(self, to: str | None) -> FleetLeadDocument:
-        member = self._joinable()
+        member = self._joined()
         if to is None and not member.is_leading:
             raise CommandRefused(409, f"{member.name} does not lead, {leader_of(member.entries) or 'no node'} does")
         if to is not None and to not in self._parts.nodes.alive:
@@ -184,8 +184,7 @@ class SupervisorFleet:
         return {"node": member.name, "leader": leader_of(member.entries)}
 
     async def reload(self) -> FleetReloadDocument:
-        member = self._joinable()
-        _ = member.key
+        member = self._joined()
         try:
             made = await _translated(self._parts.reload.offer(member))
         except ValueError as error:
@@ -241,6 +240,12 @@ class SupervisorFleet:
             Action.RECOVER, "fleet store", Outcome.DONE, f"of an earlier time is used, in epoch {member.key.epoch}"
         )
         return await self.listed()
+
+    def _joined(self) -> Member:
+        member = self._joinable()
+        if member.state.key is None:
+            raise CommandRefused(409, str(NotAMember()))
+        return member
 
     def _joinable(self) -> Member:
         if not self._member.has_begun:

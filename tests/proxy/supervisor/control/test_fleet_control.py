@@ -211,6 +211,19 @@ async def test_the_lead_is_given_away(world: World) -> None:
         assert await two.control.give_lead(None) == {"node": "two", "leader": "one"}
 
 
+async def test_a_node_that_has_not_joined_gives_no_lead_and_reloads_no_other(world: World) -> None:
+    one = Asked(world, "one")
+    async with one.node.running():
+        await one.node.founds()
+        other = Asked(world, "two")
+        async with other.node.running():
+            await until_seen(lambda: other.node.member.revision)
+            for work in (other.control.give_lead("one"), other.control.give_lead(None), other.control.reload()):
+                with pytest.raises(CommandRefused, match="has not joined its fleet") as refused:
+                    await work
+                assert refused.value.status == 409
+
+
 async def test_the_last_node_cannot_step_down(world: World) -> None:
     one = Asked(world, "one")
     async with one.node.running():
