@@ -23,6 +23,7 @@ from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.tables import plain_table
 
 _AGREES_SECONDS: Final = 2.0
+_LONGEST_TOKEN: Final = 1_000
 
 app = typer.Typer(
     name="fleet",
@@ -124,7 +125,7 @@ def join(config: ConfigOption = None, socket: SocketOption = None, as_json: Json
     """Ask to join with the token of a member, which is read from standard input.
     This node serves by the keys of the fleet as soon as a member has approved it.
     """
-    token = typer.prompt("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    token = typer.prompt("Token", hide_input=True) if sys.stdin.isatty() else _given()
     if not token.strip():
         raise ended("standard input has no token: plexigate fleet invite writes one")
     made: JoinDocument = asked(config, socket, lambda client: client.post("/fleet/join", {}, body=token.encode()))
@@ -133,6 +134,11 @@ def join(config: ConfigOption = None, socket: SocketOption = None, as_json: Json
         lambda: f"{made['node']} asks to join. On a member: plexigate fleet approve {made['node']} (key {made['key']})",
         as_json=as_json,
     )
+
+
+def _given() -> str:
+    # another file may be no text, and have no line
+    return sys.stdin.buffer.readline(_LONGEST_TOKEN).decode(errors="replace")
 
 
 @app.command(epilog="Example: plexigate fleet approve edge-2")

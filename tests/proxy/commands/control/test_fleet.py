@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from proxy.admin.requests.problems import CommandRefused
+from proxy.commands.cli import app
 from tests.fakes_admin import NOW
 from tests.proxy.commands.test_running import Running, plexigate, running
 
@@ -124,6 +126,14 @@ def test_a_token_is_written_and_given_by_standard_input(running: Running) -> Non
     nothing = running.run("fleet", "join", given="\n")
     assert nothing.exit_code == 1
     assert "standard input has no token" in nothing.output
+
+
+def test_a_file_that_is_no_token_is_given_in_part(running: Running) -> None:
+    """The proxy says then that it is none."""
+    said = CliRunner().invoke(app, ["fleet", "join", "--socket", str(running.path)], input=b"\xff\xfe" * 10_000)
+    assert said.exit_code == 0
+    ((_, token),) = running.control.fleet.told
+    assert token == "\N{REPLACEMENT CHARACTER}" * 1_000
 
 
 def test_a_node_is_approved_and_a_restored_store_is_used(running: Running) -> None:
