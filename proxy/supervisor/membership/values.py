@@ -91,6 +91,8 @@ class FleetKey:
             epoch = document["epoch"]
             writer = document["writer"]
             sealed = base64.b64decode(document["ciphertext"], validate=True)
+            if not isinstance(writer, str):
+                raise TypeError
         except NOT_READABLE:
             raise ValueUnusable(name, "is no value of a fleet") from None
         newest = self.schemas.newest

@@ -33,6 +33,7 @@ def test_a_value_opens_under_its_name_and_shows_who_wrote_it() -> None:
         (b"{}", "is no value of a fleet"),
         (b"[" * 100_000, "is no value of a fleet"),
         (changed(ciphertext="*"), "is no value of a fleet"),
+        (changed(writer=[]), "is no value of a fleet"),  # deep enough, JSON could read it, and not write it again
         (changed(ciphertext=""), "was not sealed by the key of this fleet, or was changed since"),
         (
             changed(ciphertext=base64.b64encode(bytes(40)).decode()),
