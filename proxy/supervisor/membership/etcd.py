@@ -83,6 +83,8 @@ class EtcdStore:
         self._now = 0.0
         """The time of the last answer, in UNIX seconds."""
         self._watched: aiohttp.ClientResponse | None = None
+        self._left: str | None = None
+        """Why the watch was ended here."""
 
     async def close(self) -> None:
         if self._made is not None:
@@ -115,6 +117,8 @@ class EtcdStore:
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         wanted = {"create_request": {**self._range, "start_revision": str(revision)}}
         unlimited = aiohttp.ClientTimeout(total=None, connect=_ANSWER_SECONDS)
+        endpoint = self._endpoints[self._asked]
+        self._left = None
         try:
             async with self._session.post(
                 self._address("watch"), json=wanted, headers=await self._proof(), timeout=unlimited
@@ -132,7 +136,7 @@ class EtcdStore:
         except LineTooLong:  # no ClientError, and its text has the line
             raise SharedAway(f"a change of more than {2 * _LONGEST_LINE >> 10} KB") from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
-            raise SharedAway(_clause(error)) from None
+            raise SharedAway(self._left or f"{endpoint}: {_clause(error)}") from None
         finally:
             self._watched = None
         raise SharedAway("etcd ended a watch")
@@ -230,6 +234,7 @@ class EtcdStore:
                 is_unsent = isinstance(error, aiohttp.ClientConnectorError)
             self._asked = (self._asked + 1) % len(self._endpoints)
             if self._watched is not None:
+                self._left = f"{endpoint}: {reasons[endpoint]}"
                 self._watched.close()
             if not (may_repeat or is_unsent):
                 break

@@ -104,7 +104,7 @@ async def test_a_watch_ends_when_requests_go_elsewhere() -> None:
 
     async def half(request: web.Request) -> web.StreamResponse:
         if not request.path.endswith("watch"):
-            return web.Response(status=503, text="{}")
+            return web.Response(status=503, text='{"error":"it is ill"}')
         response = web.StreamResponse()
         await response.prepare(request)
         await response.write(b'{"result":{"created":true}}\n')
@@ -127,7 +127,7 @@ async def test_a_watch_ends_when_requests_go_elsewhere() -> None:
         has_probes = connection.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert has_probes, "else a watch whose member is gone behind a balancer is silent for ever"
         assert (await store.read()).revision == 7
-        with pytest.raises(SharedAway):
+        with pytest.raises(SharedAway, match=f"^{gone}: it is ill$"):
             await task
 
 
