@@ -85,7 +85,7 @@ class Admissions:
         member.require_store()
         asked = member.entries.get(REQUESTS + node)
         if asked is None:
-            raise NotAdmitted(f"{node} has not asked to join; {', '.join(self._asking) or 'no node'} has")
+            raise NotAdmitted(f"{node} has not asked to join; nodes that have: {', '.join(self._asking) or 'none'}")
         request = JoinRequest.parse(asked.value)
         place = INVITATIONS + request.invitation
         invited = member.entries.get(place)
@@ -123,7 +123,7 @@ class Admissions:
         if node == member.name:
             raise NotAdmitted("a node cannot expel itself: run plexigate fleet expel on another member")
         if MEMBERS + node not in places:
-            raise NotAdmitted(f"{node} is no member; {', '.join(nodes_of(MEMBERS, places))} are")
+            raise NotAdmitted(f"{node} is no member; the members: {', '.join(nodes_of(MEMBERS, places))}")
         rows: dict[str, MemberRow] = {
             name.removeprefix(MEMBERS): key.open(name, member.entries[name].value)
             for name in places

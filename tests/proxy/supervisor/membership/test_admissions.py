@@ -34,7 +34,7 @@ async def test_who_joined_is_a_member_and_the_invitation_is_used_up(world: World
         assert set(world.store.lasting.values()) == {INVITED_SECONDS}
         with pytest.raises(NotAdmitted, match="two is a member already, in epoch 1"):
             await two.admissions.join(await one.admissions.invite())
-        with pytest.raises(NotAdmitted, match="four has not asked to join; no node has"):
+        with pytest.raises(NotAdmitted, match="four has not asked to join; nodes that have: none"):
             await one.admissions.approve("four")
 
 

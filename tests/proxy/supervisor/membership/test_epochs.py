@@ -18,7 +18,7 @@ from proxy.supervisor.membership.places import MEMBERS
 from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway
 from proxy.supervisor.membership.state import FILE_NAME, NodeFile
 from proxy.supervisor.membership.values import FleetKey, ValueUnusable
-from tests.proxy.supervisor.membership.nodes import NOW, Node, Notes, World, joined
+from tests.proxy.supervisor.membership.nodes import NOW, Node, Notes, World, joined, pair
 from tests.waiting import until_seen
 
 PRIVATE = PrivateRecipient.generate(RecipientKem.MLKEM768_X25519)
@@ -55,6 +55,26 @@ def test_a_record_of_others_or_for_others_is_refused() -> None:
 def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("proxy.supervisor.membership.member.LEASE_SECONDS", 0.01)
     return world
+
+
+@pytest.mark.parametrize("first", ["approve", "expel"])
+async def test_of_an_approval_and_an_expulsion_at_once_one_is_refused(world: World, first: str) -> None:
+    """Else a member could have no key of the epoch, or a node that joins the key of one that is over."""
+    gone, new = world.node("three"), world.node("four")
+    async with pair(world) as (one, two), gone.running(), new.running():
+        await joined(gone, one)
+        await until_seen(lambda: new.member.revision)
+        await new.admissions.join(await one.admissions.invite())
+        await until_seen(lambda: [node.node for node in two.admissions.requests()] == ["four"])
+        await until_seen(lambda: one.member.entries == two.member.entries)
+        before = two.member.entries
+        if first == "approve":
+            await one.admissions.approve("four")
+        else:
+            await one.admissions.expel("three")
+        two.member.entries = before  # as if it had not heard yet
+        with pytest.raises(Conflict):
+            await (two.admissions.expel("three") if first == "approve" else two.admissions.approve("four"))
 
 
 @asynccontextmanager
@@ -297,7 +317,7 @@ async def test_who_cannot_be_expelled(world: World) -> None:
     async with three(world) as nodes:
         with pytest.raises(NotAdmitted, match="cannot expel itself"):
             await nodes[0].admissions.expel("one")
-        with pytest.raises(NotAdmitted, match="four is no member; one, two, three are"):
+        with pytest.raises(NotAdmitted, match="four is no member; the members: one, two, three"):
             await nodes[0].admissions.expel("four")
         await nodes[0].admissions.expel("two")
         with pytest.raises(Conflict):  # it has not heard yet
