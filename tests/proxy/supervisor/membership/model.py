@@ -20,9 +20,10 @@ import pytest
 
 from proxy.supervisor.membership.admissions import NotAdmitted
 from proxy.supervisor.membership.epochs import Expelled, place_of
+from proxy.supervisor.membership.kinds.keys.ticket_plan import TicketPlan
 from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.places import EPOCHS, FOUNDED
-from proxy.supervisor.membership.shared import LEADER, LEASE_SECONDS, Conflict, SharedAway, StoreChange
+from proxy.supervisor.membership.shared import LEADER, LEASE_SECONDS, Conflict, Leadership, SharedAway, StoreChange
 from proxy.supervisor.membership.state import FILE_NAME
 from tests.proxy.supervisor.membership.nodes import PERIOD, Node, World, joined
 from tests.proxy.supervisor.membership.stores import MemoryShared, MemoryStore
@@ -60,7 +61,7 @@ class StillLoop(asyncio.SelectorEventLoop):
 class Request:
     """A change that a node has asked for, on its way to the store."""
 
-    writer: str
+    writer: "SlowShared"
     ask: Callable[[], Coroutine[Any, Any, None]]
     answer: asyncio.Future[None]
 
@@ -82,11 +83,14 @@ class Request:
 
 
 class SlowShared(MemoryShared):
-    """A `Shared` whose network is the test: requests arrive, and changes are heard of, when the test says so."""
+    """A `Shared` whose network is the test: requests arrive, and changes are heard of, when the test says so. One that was started
+    again has another one."""
 
     def __init__(self, store: MemoryStore, name: str) -> None:
         super().__init__(store)
-        self._name = name
+        self.name: Final = name
+        self.led: set[int] = set()
+        """The tokens of each time that it was let lead."""
         self.requests: list[Request] = []
         self.unheard: asyncio.Future[None] | None = None
 
@@ -99,9 +103,16 @@ class SlowShared(MemoryShared):
     ) -> None:
         """Wait for its arrival."""
         ask = partial(super().commit, compares, writes, token, lasts_seconds)
-        request = Request(self._name, ask, asyncio.get_running_loop().create_future())
+        request = Request(self, ask, asyncio.get_running_loop().create_future())
         self.requests.append(request)
         await request.answer
+
+    async def lead(self, name: str) -> Leadership | None:
+        """Remember it."""
+        leadership = await super().lead(name)
+        if leadership is not None:
+            self.led.add(leadership.token)
+        return leadership
 
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         """Tell each change when the test says so."""
@@ -171,11 +182,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the store took: at which revision, of whom, and which node led there at that time."""
+    """What the store took: at which revision, of whom, and whether that process led there at that time."""
 
     revision: int
     writer: str
-    leader: str | None
+    is_of_leader: bool
 
 
 class Model:
@@ -261,9 +272,9 @@ class Model:
         await self._at_the_store(request, answer_is_lost=answer_is_lost)
 
     async def _at_the_store(self, request: Request, *, answer_is_lost: bool = False) -> None:
-        leader = self.leader
+        leads = self.store.token in request.writer.led
         if await request.arrive(answer_is_lost=answer_is_lost):
-            self.written.append(Written(self.store.revision, request.writer, leader))
+            self.written.append(Written(self.store.revision, request.writer.name, leads))
 
     async def _late_one_arrives(self) -> None:
         await self._at_the_store(self._late.pop(0))
@@ -344,6 +355,7 @@ class Model:
         """No two writers of one object: not without the lead, not of one number, and not in an epoch that is over."""
         writers = {one.revision: one for one in self.written}
         numbered: dict[tuple[int, int], bytes] = {}
+        planned: dict[tuple[int, float], bytes] = {}
         begun: set[str] = set()
         for change in self.store.history:
             if change.stored is None or change.name == LEADER:
@@ -356,8 +368,14 @@ class Model:
             assert place_of(epoch + 1) not in begun, f"{change.name} was written in an epoch that was over"
             if change.name == TICKETS:
                 written = writers[change.revision]
-                assert written.writer == written.leader == document["writer"], "written without the lead"
+                assert written.is_of_leader, "written without the lead"
+                assert written.writer == document["writer"], "written for another one"
                 content = self._keys[epoch].open(TICKETS, change.stored.value)
+                plan = TicketPlan.from_json(content["content"])
+                for key in plan.keys:
+                    assert planned.setdefault((plan.epoch, key.begins), key.secret) == key.secret, (
+                        "one time has two secrets"
+                    )
                 known = numbered.setdefault((epoch, content["serial"]), content)
                 assert known == content, "two contents have one number"
             elif change.name.startswith(EPOCHS):

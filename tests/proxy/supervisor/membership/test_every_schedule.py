@@ -38,3 +38,22 @@ def test_no_schedule_has_two_writers_of_one_object_in_one_epoch(
     happened = all_schedules(tmp_path, beginning, steps)
     assert set(happened) == EACH
     assert happened[""] > least
+
+
+@pytest.mark.parametrize(
+    ("beginning", "steps", "least"),
+    [
+        # who has died leads again, while what it asked for before is on its way
+        (("time passes", "one dies and starts again", "the lease ends", "one hears"), 2, 50),
+        # both believe to lead, and seal again what the key of the epoch before has sealed
+        (
+            ("one is to expel three", "a request of one arrives", "one hears", "the lease ends", *["two hears"] * 2),
+            2,
+            50,
+        ),
+    ],
+)
+def test_nor_has_one_that_begins_with_more_mishaps(
+    tmp_path: Path, beginning: Sequence[str], steps: int, least: int
+) -> None:
+    assert all_schedules(tmp_path, beginning, steps)[""] > least
