@@ -80,18 +80,28 @@ def _leaves(value: object, place: Location) -> Iterator[tuple[Location, object]]
 
 @cache
 def _roles(model: type[Table]) -> Mapping[str, PathRole | None]:
-    """What is done with each field of a table that is a path: the same for all routes."""
-    return {name: _role(field) for name, field in model.model_fields.items()}
+    """What is done with each field of a table that is a path, or (None) has tables with paths."""
+    return {
+        name: role
+        for name, field in model.model_fields.items()
+        if (role := _role(field)) is not None or any(map(_has_paths, _parts(field.annotation)))
+    }
+
+
+def _has_paths(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Table) and bool(_roles(kind))
 
 
 def _role(field: FieldInfo) -> PathRole | None:
     # pydantic keeps what annotates a whole field beside its type, and leaves what annotates a part
     # of it inside
-    found = [*field.metadata, *_annotations(field.annotation)]
+    found = [*field.metadata, *_parts(field.annotation)]
     return next((one for one in found if isinstance(one, PathRole)), None)
 
 
-def _annotations(kind: Any) -> Iterator[object]:
+def _parts(kind: Any) -> Iterator[object]:
+    """All types that a type is made of, and what annotates them."""
+    yield kind
     yield from getattr(kind, "__metadata__", ())
     for argument in get_args(kind):
-        yield from _annotations(argument)
+        yield from _parts(argument)
