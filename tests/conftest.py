@@ -12,6 +12,7 @@ from typing import Any, Final
 import hypothesis
 import pytest
 import uvloop
+from coverage import Coverage
 
 # Here and not in their folders: tests of other folders import them as well, perhaps before the conftest of the folder is read.
 pytest.register_assert_rewrite(
@@ -24,7 +25,7 @@ from tests import side_by_side  # noqa: E402 - rewritten only from here on
 from tests.hsm.fixtures import hsm_site, public_site, shim_module  # noqa: E402 - rewritten only from here on
 from tests.own_places import OwnPlaces  # noqa: E402 - rewritten only from here on
 from tests.prepared_children import forked  # noqa: E402 - rewritten only from here on
-from tests.run_parts import Part  # noqa: E402 - rewritten only from here on
+from tests.run_parts import Part, is_at_length, is_for_compiled_code  # noqa: E402 - rewritten only from here on
 from tests.side_by_side import at_the_beginning, pytest_runtestloop  # noqa: E402 - rewritten only from here on
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "pytest_configure",
     "pytest_ignore_collect",
     "pytest_report_header",
+    "pytest_runtest_call",
     "pytest_runtest_teardown",
     "pytest_runtestloop",
     "pytest_timeout_set_timer",
@@ -94,11 +96,27 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long and is for releases."""
+    """Leave out what takes long and is for releases, and what another part of the run does at length."""
+    left: set[pytest.Item] = set()
     if not config.getoption("--every-module"):
-        left = [one for one in items if one.get_closest_marker("every_module")]
-        config.hook.pytest_deselected(items=left)
-        items[:] = [one for one in items if one not in left]
+        left |= {one for one in items if one.get_closest_marker("every_module")}
+    if config.getoption("--part") is Part.PURE:
+        left |= set(filter(is_for_compiled_code, items))
+    config.hook.pytest_deselected(items=[*left])
+    items[:] = [one for one in items if one not in left]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Measure no coverage by what tries many examples: smaller tests take its branches, and it would take three times as long."""
+    measured = Coverage.current() if is_at_length(item) else None
+    if measured is not None:
+        measured.stop()
+    try:
+        return (yield)
+    finally:
+        if measured is not None:
+            measured.start()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

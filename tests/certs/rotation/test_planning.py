@@ -375,6 +375,7 @@ HOURS = 3_600.0
 LONGEST_GAP = TABLE[FailureKind.TEMPORARY][-1] * (1 + JITTER) + 120.0
 
 
+@pytest.mark.at_length
 @settings(deadline=None, max_examples=5)
 @given(
     outages=st.lists(st.tuples(st.floats(0, 168), st.floats(0.01, 40)), max_size=12),
@@ -409,6 +410,7 @@ def longest_presence(outages: list[tuple[float, float]], start: float, end: floa
     return max(longest, end - at_last)
 
 
+@pytest.mark.at_length
 @settings(deadline=None, max_examples=10)
 @given(
     jumps=st.dictionaries(st.integers(0, 48 * 3_600), st.floats(-400 * 86_400, 400 * 86_400), max_size=6),

@@ -120,6 +120,7 @@ def test_one_walk_answers_every_question() -> None:
 
 @pytest.mark.parametrize("name", ["example.toml", "plexichat.toml", "dev.toml"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.at_length
 def test_every_key_of_what_is_shipped_is_found_where_it_stands(name: str, newline: str) -> None:
     lines = (Path(config.__file__).parent / name).read_text().splitlines()
     text = newline.join(lines)
@@ -153,6 +154,7 @@ def written(value: Any) -> str:
             return json.dumps(value)
 
 
+@pytest.mark.at_length
 @given(st.dictionaries(NAMES, st.dictionaries(NAMES, VALUES, max_size=4), max_size=4))
 def test_any_document_is_walked_to_its_end(document: dict[str, dict[str, Any]]) -> None:
     tables = [

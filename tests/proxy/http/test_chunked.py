@@ -248,6 +248,7 @@ def test_large_chunk_in_one_piece_is_not_copied_in_parts() -> None:
     assert decoder.receive_data(piece) is piece
 
 
+@pytest.mark.at_length
 def test_long_body_byte_by_byte_takes_linear_time() -> None:
     body = b"a" * 300_000
     assert byte_by_byte(encode_chunk(body) + LAST_CHUNK)[1] == body
@@ -333,6 +334,7 @@ def mutations(raw: bytes) -> Iterable[bytes]:
     "raw",
     [b"2\r\nhi\r\n0\r\n\r\n", b"1;a=b\r\nx\r\n0\r\n\r\n", b'1;a="\\b"\r\nx\r\n0\r\n\r\n', b"0\r\nA: b\r\n\r\n"],
 )
+@pytest.mark.at_length
 def test_every_byte_in_every_place_is_read_as_others_read_it(raw: bytes) -> None:
     assert assert_others_agree(raw)
     assert sum(map(assert_others_agree, mutations(raw))) > 100

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from proxy.http.fields import Treatment, classify_in_response
 from proxy.http.framing import BodyKind, ResponseFraming, response_framing
 from proxy.http.head import HeadLimits, MalformedMessage, parse_response_head, parse_status_line
+from proxy.http.line_memory import LEAST_LINES
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.websocket.upgrade import WebSocketOffer, accept_value
 from tests.facts import facts
@@ -66,6 +67,16 @@ def test_a_response_means_the_same_whatever_came_before_it(heads: list[tuple[byt
         assert understood(raw, method, reader) == understood(raw, method, ResponseReader())
 
 
+@pytest.mark.parametrize("last", [b"X-Last: 2", b"no colon", b"", b"X-Bad: a\x00b"])
+def test_a_head_means_the_same_behind_heads_that_begin_alike(last: bytes) -> None:
+    reader = ResponseReader()
+    beginning = b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-Lasting-%d: 1\r\n" % number for number in range(LEAST_LINES))
+    for number in range(3):
+        reader.read(beginning + b"Content-Length: %d\r\n\r\n" % number, LIMITS, b"GET")
+    raw = beginning + last + b"\r\n\r\n"
+    assert understood(raw, b"GET", reader) == understood(raw, b"GET", ResponseReader())
+
+
 def judged(reader: ResponseReader, raw: bytes, method: bytes) -> object:
     """All that a head comes to, or the status and the sentence of its refusal."""
     try:
@@ -98,6 +109,7 @@ def _told(framing: ResponseFraming) -> tuple[object, ...]:
     return start, framing.body, framing.length, framing.digits, framing.keep_alive, framing.special, framing.named
 
 
+@pytest.mark.at_length
 def test_heads_with_faults_mean_what_llhttp_says_whatever_came_before() -> None:
     accepted = 0
     for seed in range(20):

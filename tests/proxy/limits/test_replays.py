@@ -52,6 +52,7 @@ def test_time_may_go_round(now: float) -> None:
     assert not one.is_known(b"mark", 90.0, now + 100)
 
 
+@pytest.mark.at_length
 def test_no_new_mark_is_taken_for_a_known_one_and_few_are_lost() -> None:
     one = table()
     marks = [b"%d" % number for number in range(50_000)]
@@ -59,6 +60,7 @@ def test_no_new_mark_is_taken_for_a_known_one_and_few_are_lost() -> None:
     assert sum(one.is_known(mark, 90.0, NOW) for mark in marks) > 49_000
 
 
+@pytest.mark.at_length
 def test_what_is_over_gives_way_first_then_what_would_be_next() -> None:
     one = table()
     for number in range(400_000):

@@ -14,6 +14,7 @@ EMPTY = Inventory("1.2.3", NOON, is_observed=False)
 
 
 @pytest.mark.parametrize("inventory", [full(), EMPTY, replace(full(), tokens=(), libraries=())])
+@pytest.mark.at_length
 def test_it_is_valid_and_each_reference_leads_somewhere(inventory: Inventory) -> None:
     assert faults(json.dumps(bill(inventory))) == []
 

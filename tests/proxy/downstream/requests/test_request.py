@@ -106,6 +106,7 @@ def judged_by_llhttp(raw: bytes) -> object:
     return facts((head, framing)), upstream_fields(head, framing, REQUESTER.peer)
 
 
+@pytest.mark.at_length
 def test_heads_with_faults_mean_what_llhttp_says_whatever_came_before() -> None:
     accepted = 0
     for seed in range(24):

@@ -498,6 +498,13 @@ def test_a_request_means_the_same_behind_one_with_other_fields(is_ended: bool) -
             is_as_alone(reader, [*changed(GET, method=b"POST"), *after], is_ended=is_ended)
 
 
+@pytest.mark.parametrize("count", range(len(GET)))
+def test_a_request_that_lacks_fields_is_refused_behind_a_whole_one_too(count: int) -> None:
+    reader = RequestFieldReader(lambda: NONCE)
+    outcome(reader, GET, is_ended=True)
+    is_as_alone(reader, GET[:count], is_ended=True)
+
+
 def is_as_alone(reader: RequestFieldReader, fields: list[Header], *, is_ended: bool) -> None:
     with_memory = outcome(reader, fields, is_ended=is_ended)
     without = outcome(RequestFieldReader(lambda: NONCE), fields, is_ended=is_ended)

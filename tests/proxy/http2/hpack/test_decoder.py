@@ -229,6 +229,7 @@ class TestLimits:
         assert fault(too_large + b"\x00\x00\x05") == "block ends inside a string"
 
     @pytest.mark.parametrize("limits", [USUAL, BlockLimits(count=1_000_000, list_bytes=32_768, field_bytes=8_192)])
+    @pytest.mark.at_length
     def test_ten_bytes_of_memory_for_each_byte_of_an_attacker(self, limits: BlockLimits) -> None:
         """The largest field of the table, named 60,000 times (CVE-2016-6581), and crumbs (CVE-2026-49975)."""
         for field in (b"v" * (TABLE - 33), b""):
@@ -262,6 +263,7 @@ class TestLimits:
         assert not decoder.decode(block, USUAL).is_too_large
 
     @pytest.mark.parametrize("fields_before", [0, 101])
+    @pytest.mark.at_length
     def test_a_string_over_a_limit_is_not_built(self, fields_before: int) -> None:
         """Over its own limit, or behind a list over its limit."""
         length = 100_000 if fields_before == 0 else USUAL.field_bytes
@@ -470,6 +472,7 @@ def test_no_limit_is_ever_exceeded(block: bytes, count: int, size: int) -> None:
     assert (decoder._table.size, decoder._table.capacity) == (unlimited._table.size, unlimited._table.capacity)
 
 
+@pytest.mark.at_length
 def test_work_is_linear_in_the_octets() -> None:
     """A quadratic decoder would take minutes."""
     for block in (

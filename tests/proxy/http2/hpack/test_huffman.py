@@ -26,11 +26,13 @@ def fault(bits: str) -> str:
 
 
 @pytest.mark.parametrize("octet", range(256))
+@pytest.mark.at_length
 def test_each_octet_has_its_code(octet: int) -> None:
     for count in (1, 2, 3, 7, 40):
         assert decode(huffman(bytes([octet]) * count)) == bytes([octet]) * count
 
 
+@pytest.mark.at_length
 def test_each_octet_is_read_behind_each_other_one() -> None:
     """A look-up may see two codes at once."""
     for first in range(256):

@@ -227,6 +227,7 @@ class TestFloods:
         assert len(wire.session.data_to_send(0)) < 100_000
 
 
+@pytest.mark.at_length
 def test_each_frame_of_a_download_may_be_answered_by_updates_and_a_ping() -> None:
     wire = Wire()
     stream = wire.request(1)

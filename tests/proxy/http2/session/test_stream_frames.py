@@ -435,6 +435,7 @@ class TestFloods:
                 wire.session.work_ended(stream)
 
     @pytest.mark.parametrize("answers", [4, 3])
+    @pytest.mark.at_length
     def test_four_answers_that_were_taken_allow_one_reset(self, answers: int) -> None:
         """So cheap answers do not pay for as many requests that reach a server and are cancelled."""
         wire, one = Wire(), 1

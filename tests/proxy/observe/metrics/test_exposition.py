@@ -205,6 +205,7 @@ def with_every_reason(counters: Counters) -> None:
         counters.failure("public", reason)
 
 
+@pytest.mark.at_length
 def test_thousands_of_made_up_names_and_paths_make_no_series(warm: Counters) -> None:
     before = series(scrape(worker(0, warm)))
     for number in range(3_000):
@@ -223,6 +224,7 @@ def test_thousands_of_made_up_names_and_paths_make_no_series(warm: Counters) -> 
     assert len(str(warm.breaking.snapshot())) < 30_000
 
 
+@pytest.mark.at_length
 @settings(max_examples=30)  # all that was fed each time
 @given(name=NAMES, agent=st.binary(max_size=200), status=st.integers(100, 599))
 def test_no_name_makes_a_series(name: str, agent: bytes, status: int) -> None:

@@ -499,6 +499,7 @@ class TestCostOfALargeHello:
             "pre_shared_key",
         ],
     )
+    @pytest.mark.at_length
     def test_it_keeps_no_more_than_was_sent_and_decodes_quickly(self, message: bytes) -> None:
         parse_client_hello(message)
         start = process_time()

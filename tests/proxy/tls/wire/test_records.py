@@ -271,6 +271,7 @@ class TestLimits:
             len(wire) - 1,
         )
 
+    @pytest.mark.at_length
     def test_the_work_is_linear_in_the_bytes(self) -> None:
         """Records of one byte, fed byte by byte: no step may copy or search what came before."""
 

@@ -94,6 +94,7 @@ class TestConsistentHash:
         )
 
     @pytest.mark.parametrize("weights", [(1, 1, 1, 1), (3, 1), (5, 3, 1, 1), (10, 1)])
+    @pytest.mark.at_length
     def test_keys_are_spread_by_weight(self, weights: tuple[int, ...]) -> None:
         servers = fakes(*weights)
         ring = ConsistentHash()
@@ -102,6 +103,7 @@ class TestConsistentHash:
             assert counts[server.name] / len(KEYS) == pytest.approx(server.share / sum(weights), abs=0.015)
 
     @pytest.mark.parametrize("count", [2, 3, 5, 10])
+    @pytest.mark.at_length
     def test_server_that_leaves_takes_only_its_own_keys_along_and_all_others_get_some(self, count: int) -> None:
         servers = fakes(*[1] * count)
         ring = ConsistentHash()

@@ -133,6 +133,7 @@ def test_it_is_written_and_read_and_nothing_else_is() -> None:
     assert repr(secret(1)) not in repr(PLAN)
 
 
+@pytest.mark.at_length
 def test_three_nodes_with_skewed_clocks_open_all_that_each_other_seals() -> None:
     """PLEXIGATE_PAIRS=100000 for the long form. The leader writes late, by hand too, and a node hears up to five minutes later."""
     pairs = int(os.environ.get("PLEXIGATE_PAIRS", "3000"))
