@@ -6,17 +6,8 @@ A body of HTTP/2 ends with its stream. Once it is written as HTTP/1.1, a length 
 import pytest
 
 from tests.hostile import http2_frames as h2
+from tests.hostile.malformed import BODIES, DROPPED, LENGTHS, TRAILERS, WITH_BODY
 from tests.hostile.scene import SMUGGLED, Scene, cases
-
-PSEUDO = h2.fields(b"/x")
-X = (b"x", b"y")
-
-
-WITH_BODY = {
-    "crlf": [*PSEUDO, (b"x", b"a\r\nb")],
-    "transfer_encoding": [*PSEUDO, (b"transfer-encoding", b"chunked")],
-    "two_lengths": [*PSEUDO, (b"content-length", b"3"), (b"content-length", b"3"), (b"transfer-encoding", b"chunked")],
-}
 
 
 @cases(WITH_BODY)
@@ -31,22 +22,6 @@ def test_bodies_of_malformed_requests_go_nowhere(scene: Scene, case: list[tuple[
     assert scene.targets == ["/honest"]
 
 
-LENGTHS = {
-    "empty": [b""],
-    "sign": [b"+3"],
-    "minus": [b"-3"],
-    "underscore": [b"1_0"],
-    "hex": [b"0x3"],
-    "space_inside": [b"3 3"],
-    "arabic_digit": ["\N{ARABIC-INDIC DIGIT THREE}".encode()],
-    "list_that_differs": [b"3, 4"],
-    "two_that_differ": [b"3", b"4"],
-    "digits_5000": [b"3" * 5_000],
-    "two_equal": [b"3", b"3"],
-    "list_that_agrees": [b"3, 3"],
-}
-
-
 def test_lengths_that_are_no_number_are_refused(scene: Scene) -> None:
     with scene.connect_http2() as client:
         client.open()
@@ -57,16 +32,6 @@ def test_lengths_that_are_no_number_are_refused(scene: Scene) -> None:
             assert answer.status in (400, 413) or answer.reset == h2.PROTOCOL_ERROR, name
     scene.settle()
     assert scene.begun == []
-
-
-BODIES = {
-    "shorter": ((b"content-length", b"5"), [b"abc"]),
-    "none": ((b"content-length", b"5"), [b""]),
-    "longer": ((b"content-length", b"2"), [b"abc"]),
-    "longer_by_a_request": ((b"content-length", b"0"), [SMUGGLED]),
-    "longer_in_pieces": ((b"content-length", b"2"), [b"a", b"b", b"c"]),
-    "shorter_in_pieces": ((b"content-length", b"4"), [b"a", b"b", b"c"]),
-}
 
 
 @cases(BODIES)
@@ -100,19 +65,6 @@ def test_a_body_behind_a_length_of_0_goes_nowhere(scene: Scene) -> None:
     assert [request.message.body for request in scene.recorder.complete] == [b"", b""]
 
 
-TRAILERS = {
-    "pseudo_field": [(b":path", b"/smuggled")],
-    "method": [(b":method", b"GET")],
-    "status": [(b":status", b"200")],
-    "upper_case": [(b"X", b"y")],
-    "crlf": [(b"x", b"y\r\n\r\n" + SMUGGLED)],
-    "empty_name": [(b"", b"")],
-    "transfer_encoding": [(b"transfer-encoding", b"chunked")],
-    "connection": [(b"connection", b"close")],
-    "too_many": [X] * 2_000,
-}
-
-
 @cases(TRAILERS)
 @pytest.mark.parametrize("path", [b"/x", b"/streamed/x"], ids=["gathered", "streamed"])
 def test_malformed_trailers_make_no_whole_request(scene: Scene, case: list[tuple[bytes, bytes]], path: bytes) -> None:
@@ -123,9 +75,6 @@ def test_malformed_trailers_make_no_whole_request(scene: Scene, case: list[tuple
         assert client.answer(1).reset == h2.PROTOCOL_ERROR
     scene.settle()
     assert scene.targets == []
-
-
-DROPPED = [(b"host", b"evil.test"), (b"content-length", b"0"), (b"authorization", b"x"), (b"x-forwarded-for", b"::1")]
 
 
 @pytest.mark.parametrize("path", [b"/x", b"/streamed/x"], ids=["gathered", "streamed"])
