@@ -639,12 +639,35 @@ enum {
 
 enum { ID_BYTES = 18, MOST_PIECES = 64, MOST_TAKEN = 65536, MOST_SEGMENTS = 32, BURST_BYTES = 60000 };
 
+/* How far the fields of a stream were counted; `scan_fields` says why. */
+typedef struct {
+    int at;              /* a step of `scan_fields` */
+    unsigned shift;      /* of a number that goes on */
+    uint64_t number;     /* the one that is read, or the bytes of a string that are to come */
+    uint64_t type, left; /* of a frame */
+    uint64_t bytes;      /* of the section that is read, or was read last */
+    size_t lines;        /* its fields */
+    int is_long;         /* a name or a value is longer than nghttp3 reads */
+} Scan;
+
+/* A stream that a client writes alone; `behind_priority_id` says why it is followed. */
+typedef struct OneWay {
+    struct OneWay *next;
+    int64_t id;
+    Scan scan;
+    int is_held;
+    uint8_t held; /* a byte that nghttp3 gets with the next one */
+} OneWay;
+
 typedef struct Stream {
     struct Stream *next;
     int64_t id;
     PyObject *fields; /* of the head or the trailers that arrive */
     PyObject *marked; /* names that are never indexed */
     size_t list_bytes, count;
+    Scan scan;
+    size_t lines; /* fields of the section that nghttp3 has told */
+    int has_fault; /* of the client: nothing more is read of it */
     int is_head_complete, is_too_large, has_cookie;
     /* what is sent: pieces[first..given) were given to nghttp3 and are not acknowledged, the rest waits */
     PyObject **pieces;
@@ -661,6 +684,7 @@ typedef struct {
     nghttp3_conn *http;
     PyObject *owner, *events;
     Stream *streams;
+    OneWay *one_ways;
     Suite suite;
     ngtcp2_cid own_id;
     unsigned char prefix[2];
@@ -670,6 +694,7 @@ typedef struct {
     long incomplete_heads;
     int alert;
     int http_error;
+    size_t body_bytes; /* that Python got of the data that nghttp3 reads */
     int is_busy, has_parameters, is_closed;
     const char *failed_in;
 } Connection;
@@ -705,6 +730,8 @@ static Stream *stream_of(Connection *self, int64_t id)
     return NULL;
 }
 
+enum { FIELD_BYTES = 32 }; /* of each one in a list, beside its octets (RFC 9114 section 4.2.2) */
+
 static void forget_pieces(Connection *self, Stream *stream)
 {
     for (size_t at = stream->first; at < stream->last; at++) {
@@ -728,6 +755,197 @@ static void stream_free(Connection *self, Stream *stream)
     free(stream);
 }
 
+/* -- what nghttp3 does not tell
+ *
+ * nghttp3 leaves out a field whose name or value has octets that are not allowed, and serves the rest. Such a request is
+ * malformed (RFC 9114 section 4.2). So the fields of each section are counted here, without their meaning, and what nghttp3
+ * has told is compared. What is no section at all is an error that it finds itself.
+ */
+
+enum {
+    IN_TYPE, /* of a frame */
+    IN_LENGTH,
+    IN_OTHER, /* a frame without fields */
+    IN_INSERT_COUNT, /* the prefix of a section (RFC 9204 section 4.5.1) */
+    IN_BASE,
+    IN_LINE,
+    IN_WHOLE_INDEX, /* of a field that is its index alone */
+    IN_NAME_INDEX,
+    IN_NAME_LENGTH,
+    IN_NAME,
+    IN_VALUE_LENGTH,
+    IN_VALUE,
+};
+
+/* The longest name and value that nghttp3 reads (nghttp3_qpack.h): a longer one ends the connection there. */
+enum { FRAME_HEADERS = 1, MOST_NAME = 256, MOST_VALUE = 65536 };
+
+/* A number of QPACK with so many bits in its first byte. Returns whether it is complete. */
+static int scan_number(Scan *scan, unsigned byte, unsigned bits)
+{
+    unsigned most = (1U << bits) - 1;
+    if (scan->shift == 0) {
+        scan->number = byte & most;
+        scan->shift = 1;
+        return scan->number < most;
+    }
+    if (scan->shift < 57) /* nghttp3 takes none that is larger */
+        scan->number += (uint64_t)(byte & 0x7F) << (scan->shift - 1);
+    scan->shift += 7;
+    return (byte & 0x80) == 0;
+}
+
+/* A number of QUIC (RFC 9000 section 16). */
+static int scan_varint(Scan *scan, unsigned byte)
+{
+    if (scan->shift == 0) {
+        scan->number = byte & 0x3F;
+        scan->shift = 1U << (byte >> 6);
+    } else {
+        scan->number = scan->number << 8 | byte;
+    }
+    return --scan->shift == 0;
+}
+
+static void scan_on(Scan *scan, int at)
+{
+    scan->at = at;
+    scan->shift = 0;
+}
+
+/* The first byte of a field says its form (RFC 9204 section 4.5). */
+static void scan_line(Scan *scan, unsigned byte)
+{
+    int follows = byte & 0x80 || (byte & 0xF0) == 0x10 ? IN_WHOLE_INDEX : (byte & 0xE0) == 0x20 ? IN_NAME_LENGTH : IN_NAME_INDEX;
+    unsigned bits = byte & 0x80 ? 6 : byte & 0x40 ? 4 : byte & 0x20 ? 3 : byte & 0x10 ? 4 : 3;
+    scan->lines++;
+    scan->at = follows;
+    scan->shift = 0;
+    if (scan_number(scan, byte, bits))
+        scan_on(scan, follows == IN_WHOLE_INDEX ? IN_LINE : follows == IN_NAME_INDEX ? IN_VALUE_LENGTH : scan->number > 0 ? IN_NAME : IN_VALUE_LENGTH);
+}
+
+static void scan_byte(Scan *scan, unsigned byte)
+{
+    switch (scan->at) {
+    case IN_INSERT_COUNT:
+        if (scan_number(scan, byte, 8))
+            scan_on(scan, IN_BASE);
+        break;
+    case IN_BASE:
+        if (scan_number(scan, byte, 7))
+            scan_on(scan, IN_LINE);
+        break;
+    case IN_LINE:
+        scan_line(scan, byte);
+        break;
+    case IN_WHOLE_INDEX:
+        if (scan_number(scan, byte, 6))
+            scan_on(scan, IN_LINE);
+        break;
+    case IN_NAME_INDEX:
+        if (scan_number(scan, byte, 4))
+            scan_on(scan, IN_VALUE_LENGTH);
+        break;
+    case IN_NAME_LENGTH:
+        if (scan_number(scan, byte, 3)) {
+            scan->is_long = scan->number > MOST_NAME;
+            scan_on(scan, scan->number > 0 ? IN_NAME : IN_VALUE_LENGTH);
+        }
+        break;
+    case IN_VALUE_LENGTH:
+        if (scan_number(scan, byte, 7)) {
+            scan->is_long = scan->number > MOST_VALUE;
+            scan_on(scan, scan->number > 0 ? IN_VALUE : IN_LINE);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* Count the fields of a section in the data of a stream. Returns the bytes up to its end or to what is too long, or all. */
+static size_t scan_fields(Scan *scan, const uint8_t *data, size_t count)
+{
+    size_t at = 0;
+    while (at < count) {
+        if (scan->at == IN_TYPE) {
+            if (scan_varint(scan, data[at++])) {
+                scan->type = scan->number;
+                scan_on(scan, IN_LENGTH);
+            }
+            continue;
+        }
+        if (scan->at == IN_LENGTH) {
+            if (!scan_varint(scan, data[at++]))
+                continue;
+            scan->left = scan->number;
+            scan_on(scan, scan->type == FRAME_HEADERS ? IN_INSERT_COUNT : IN_OTHER);
+            if (scan->type == FRAME_HEADERS) {
+                scan->bytes = scan->left;
+                scan->lines = 0;
+            }
+        } else {
+            size_t part = 1;
+            if (scan->at == IN_OTHER || scan->at == IN_NAME || scan->at == IN_VALUE) {
+                uint64_t all = scan->at == IN_OTHER || scan->number > scan->left ? scan->left : scan->number;
+                part = all < count - at ? (size_t)all : count - at;
+                if (scan->at != IN_OTHER && (scan->number -= part) == 0)
+                    scan_on(scan, scan->at == IN_NAME ? IN_VALUE_LENGTH : IN_LINE);
+            } else {
+                scan_byte(scan, data[at]);
+                if (scan->is_long)
+                    return at;
+            }
+            at += part;
+            scan->left -= part;
+        }
+        if (scan->left == 0) {
+            scan_on(scan, IN_TYPE);
+            if (scan->type == FRAME_HEADERS)
+                return at;
+        }
+    }
+    return at;
+}
+
+/* nghttp3 1.8 aborts the process if data ends between the ID and the value of a PRIORITY_UPDATE (RFC 9218 section 7.2), which a
+ * client decides. So it gets the last byte of the ID together with the value.
+ */
+enum { IN_KIND, IN_CONTROL_TYPE, IN_CONTROL_LENGTH, IN_PRIORITY_ID, IN_PRIORITY_VALUE, IN_REST, IN_NO_CONTROL };
+enum { KIND_CONTROL = 0, FRAME_PRIORITY_UPDATE = 0xF0700 }; /* and the same for a push */
+
+/* Follow the frames of a stream. Returns whether its data ends behind the ID of a PRIORITY_UPDATE whose value is to come. */
+static int behind_priority_id(Scan *scan, const uint8_t *data, size_t count)
+{
+    int is_behind = 0;
+    for (size_t at = 0; at < count && scan->at != IN_NO_CONTROL; at++) {
+        is_behind = 0;
+        if (scan->at == IN_PRIORITY_ID || scan->at == IN_PRIORITY_VALUE || scan->at == IN_REST)
+            scan->left--;
+        if (scan->at == IN_PRIORITY_VALUE || scan->at == IN_REST) {
+            if (scan->left == 0)
+                scan_on(scan, IN_CONTROL_TYPE);
+        } else if (scan_varint(scan, data[at])) {
+            if (scan->at == IN_KIND) {
+                scan_on(scan, scan->number == KIND_CONTROL ? IN_CONTROL_TYPE : IN_NO_CONTROL);
+            } else if (scan->at == IN_CONTROL_TYPE) {
+                scan->type = scan->number;
+                scan_on(scan, IN_CONTROL_LENGTH);
+            } else if (scan->at == IN_CONTROL_LENGTH) {
+                scan->left = scan->number;
+                scan_on(scan, scan->left == 0 ? IN_CONTROL_TYPE : (scan->type | 1) == (FRAME_PRIORITY_UPDATE | 1) ? IN_PRIORITY_ID : IN_REST);
+            } else {
+                is_behind = scan->left > 0;
+                scan_on(scan, scan->left > 0 ? IN_PRIORITY_VALUE : IN_CONTROL_TYPE);
+            }
+        } else if (scan->at == IN_PRIORITY_ID && scan->left == 0) {
+            scan_on(scan, IN_NO_CONTROL); /* nghttp3 refuses the frame */
+        }
+    }
+    return is_behind;
+}
+
 /* -- callbacks of nghttp3: what the client asks for */
 
 static int begins_fields(nghttp3_conn *http, int64_t id, void *user, void *of_stream)
@@ -739,7 +957,7 @@ static int begins_fields(nghttp3_conn *http, int64_t id, void *user, void *of_st
         return NGHTTP3_ERR_CALLBACK_FAILURE;
     nghttp3_conn_set_stream_user_data(http, id, stream);
     Py_XSETREF(stream->fields, PyList_New(0));
-    stream->list_bytes = stream->count = 0;
+    stream->list_bytes = stream->count = stream->lines = 0;
     stream->has_cookie = stream->is_too_large = 0;
     return stream->fields == NULL ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
 }
@@ -753,12 +971,13 @@ static int has_field(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbu
     (void)http, (void)id;
     if (stream == NULL || stream->fields == NULL)
         return NGHTTP3_ERR_CALLBACK_FAILURE;
+    stream->lines++;
     if (stream->is_too_large)
         return 0;
     if (token != NGHTTP3_QPACK_TOKEN_COOKIE || !stream->has_cookie) /* all crumbs of it are one field */
         stream->count++;
     stream->has_cookie |= token == NGHTTP3_QPACK_TOKEN_COOKIE;
-    stream->list_bytes += key.len + content.len + 32;
+    stream->list_bytes += key.len + content.len + FIELD_BYTES;
     if (stream->count > self->most_fields || stream->list_bytes > self->most_list_bytes || key.len + content.len > self->most_field_bytes) {
         stream->is_too_large = 1;
         PyList_SetSlice(stream->fields, 0, PyList_GET_SIZE(stream->fields), NULL);
@@ -781,10 +1000,21 @@ static int has_field(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbu
     return 0;
 }
 
+/* What names and values may have beyond their section: `proxy/http2/hpack/decoder.py` has the same rule, and says why. */
+enum { SECTION_FACTOR = 2, TABLE_BYTES = 4096, STATIC_BYTES = 1024 };
+
 static int ends_fields(Connection *self, Stream *stream, int kind, int is_ended)
 {
     if (stream == NULL || stream->fields == NULL)
         return NGHTTP3_ERR_CALLBACK_FAILURE;
+    if (stream->lines != stream->scan.lines) {
+        stream->has_fault = 1;
+        return 0;
+    }
+    if (!stream->is_too_large && stream->list_bytes - FIELD_BYTES * stream->lines > SECTION_FACTOR * stream->scan.bytes + TABLE_BYTES + STATIC_BYTES) {
+        stream->is_too_large = 1;
+        PyList_SetSlice(stream->fields, 0, PyList_GET_SIZE(stream->fields), NULL);
+    }
     PyObject *fields = stream->fields, *marked = stream->marked;
     stream->fields = stream->marked = NULL;
     if (marked == NULL)
@@ -799,11 +1029,12 @@ static int has_head(nghttp3_conn *http, int64_t id, int is_ended, void *user, vo
     Connection *self = user;
     Stream *stream = of_stream;
     (void)http, (void)id;
-    if (stream != NULL && !stream->is_head_complete) {
+    int error = ends_fields(self, stream, EVENT_HEAD, is_ended);
+    if (error == 0 && !stream->has_fault && !stream->is_head_complete) {
         stream->is_head_complete = 1;
         self->incomplete_heads--;
     }
-    return ends_fields(self, stream, EVENT_HEAD, is_ended);
+    return error;
 }
 
 static int has_trailers(nghttp3_conn *http, int64_t id, int is_ended, void *user, void *of_stream)
@@ -816,6 +1047,7 @@ static int has_body(nghttp3_conn *http, int64_t id, const uint8_t *data, size_t 
 {
     Connection *self = user;
     (void)http, (void)of_stream;
+    self->body_bytes += count;
     return happened(self, Py_BuildValue("(iLy#)", EVENT_BODY, (long long)id, (char *)data, (Py_ssize_t)count)) ? NGHTTP3_ERR_CALLBACK_FAILURE
                                                                                                               : 0;
 }
@@ -835,14 +1067,22 @@ static int credits(nghttp3_conn *http, int64_t id, size_t count, void *user, voi
     return 0;
 }
 
-/* The client broke a rule that ends the stream: nghttp3 asks for both directions, and Python is told of the first. */
+/* The client broke a rule that ends the stream. A request without a head is told by the fields that came. */
+static int tell_fault(Connection *self, int64_t id, uint64_t code)
+{
+    Stream *stream = stream_of(self, id);
+    PyObject *fields = stream == NULL || stream->is_head_complete || stream->fields == NULL ? Py_None : stream->fields;
+    return happened(self, Py_BuildValue("(iLKO)", EVENT_FAULT, (long long)id, (unsigned long long)code, fields));
+}
+
+/* nghttp3 asks for both directions, and Python is told of the first. */
 static int wants_no_more(nghttp3_conn *http, int64_t id, uint64_t code, void *user, void *of_stream)
 {
     Connection *self = user;
     (void)http, (void)of_stream;
     if (ngtcp2_conn_shutdown_stream_read(self->quic, 0, id, code) != 0)
         return NGHTTP3_ERR_CALLBACK_FAILURE;
-    return happened(self, Py_BuildValue("(iLK)", EVENT_FAULT, (long long)id, (unsigned long long)code)) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+    return tell_fault(self, id, code) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int wants_reset(nghttp3_conn *http, int64_t id, uint64_t code, void *user, void *of_stream)
@@ -851,7 +1091,7 @@ static int wants_reset(nghttp3_conn *http, int64_t id, uint64_t code, void *user
     (void)http, (void)of_stream;
     if (ngtcp2_conn_shutdown_stream_write(self->quic, 0, id, code) != 0)
         return NGHTTP3_ERR_CALLBACK_FAILURE;
-    return happened(self, Py_BuildValue("(iLK)", EVENT_FAULT, (long long)id, (unsigned long long)code)) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+    return tell_fault(self, id, code) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int is_acked(nghttp3_conn *http, int64_t id, uint64_t count, void *user, void *of_stream)
@@ -902,7 +1142,7 @@ static int begin_http(Connection *self)
     int64_t control, encoder, decoder;
     nghttp3_settings_default(&settings);
     settings.max_field_section_size = self->most_list_bytes;
-    settings.qpack_max_dtable_capacity = 4096;
+    settings.qpack_max_dtable_capacity = TABLE_BYTES;
     settings.qpack_encoder_max_dtable_capacity = 4096;
     settings.qpack_blocked_streams = 0; /* blocked requests of curl were never resumed */
     settings.enable_connect_protocol = 1;
@@ -1042,8 +1282,15 @@ static int needs_challenge(ngtcp2_conn *quic, uint8_t *data, void *user)
 static int opens_stream(ngtcp2_conn *quic, int64_t id, void *user)
 {
     Connection *self = user;
-    if (!ngtcp2_is_bidi_stream(id))
+    if (!ngtcp2_is_bidi_stream(id)) {
+        OneWay *one = calloc(1, sizeof *one);
+        if (one == NULL)
+            return NGTCP2_ERR_CALLBACK_FAILURE;
+        one->id = id;
+        one->next = self->one_ways;
+        self->one_ways = one;
         return 0;
+    }
     Stream *made = calloc(1, sizeof *made);
     if (made == NULL)
         return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -1061,6 +1308,69 @@ static int fails_by_http(Connection *self, nghttp3_ssize error)
     return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
+/* Whether nghttp3 found an error of the stream alone (RFC 9114 section 4.1.2), such as a body that differs from its length. */
+static int is_fault_of_stream(const Stream *stream, nghttp3_ssize error)
+{
+    return stream != NULL && (error == NGHTTP3_ERR_MALFORMED_HTTP_HEADER || error == NGHTTP3_ERR_MALFORMED_HTTP_MESSAGING);
+}
+
+static int ends_stream(Connection *self, int64_t id, uint64_t code)
+{
+    if (ngtcp2_conn_shutdown_stream(self->quic, 0, id, code) != 0 || nghttp3_conn_shutdown_stream_read(self->http, id) != 0)
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    nghttp3_conn_shutdown_stream_write(self->http, id);
+    return tell_fault(self, id, code);
+}
+
+/* A field is longer than nghttp3 reads: the rest is not read, and a request without a body is answered as too large. */
+static int refuses_field(Connection *self, Stream *stream)
+{
+    if (stream->is_head_complete)
+        return ends_stream(self, stream->id, NGHTTP3_H3_MESSAGE_ERROR);
+    stream->is_too_large = 1;
+    stream->lines = stream->scan.lines;
+    if (stream->fields == NULL || PyList_SetSlice(stream->fields, 0, PyList_GET_SIZE(stream->fields), NULL) < 0 ||
+        ngtcp2_conn_shutdown_stream_read(self->quic, 0, stream->id, NGHTTP3_H3_NO_ERROR) != 0 ||
+        nghttp3_conn_shutdown_stream_read(self->http, stream->id) != 0)
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    stream->is_head_complete = 1;
+    self->incomplete_heads--;
+    return ends_fields(self, stream, EVENT_HEAD, 1);
+}
+
+static OneWay *one_way_of(Connection *self, int64_t id)
+{
+    OneWay *one = self->one_ways;
+    while (one != NULL && one->id != id)
+        one = one->next;
+    return one;
+}
+
+/* Have nghttp3 read what came on a stream that the client writes alone. Returns the bytes that it has read, or its error. */
+static nghttp3_ssize reads_one_way(Connection *self, OneWay *one, const uint8_t *data, size_t count, int ends)
+{
+    int is_held = count == 0 ? one->is_held : behind_priority_id(&one->scan, data, count);
+    if (ends && is_held)
+        return NGHTTP3_ERR_H3_CLOSED_CRITICAL_STREAM;
+    if (!one->is_held && !is_held)
+        return nghttp3_conn_read_stream(self->http, one->id, data, count, ends);
+    uint8_t *joined = malloc(count + 1);
+    if (joined == NULL)
+        return NGHTTP3_ERR_NOMEM;
+    size_t size = 0;
+    if (one->is_held)
+        joined[size++] = one->held;
+    if (count > 0)
+        memcpy(joined + size, data, count);
+    size += count;
+    one->is_held = is_held;
+    if (is_held)
+        one->held = joined[--size];
+    nghttp3_ssize taken = nghttp3_conn_read_stream(self->http, one->id, joined, size, ends);
+    free(joined);
+    return taken;
+}
+
 static int has_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset, const uint8_t *data, size_t count, void *user,
                            void *of_stream)
 {
@@ -1068,11 +1378,36 @@ static int has_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64
     (void)offset, (void)of_stream;
     if (self->http == NULL)
         return NGTCP2_ERR_CALLBACK_FAILURE;
-    nghttp3_ssize taken = nghttp3_conn_read_stream(self->http, id, data, count, flags & NGTCP2_STREAM_DATA_FLAG_FIN);
-    if (taken < 0)
-        return fails_by_http(self, taken);
-    ngtcp2_conn_extend_max_stream_offset(quic, id, (uint64_t)taken);
-    ngtcp2_conn_extend_max_offset(quic, (uint64_t)taken);
+    int is_last, ends = (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0;
+    OneWay *one = ngtcp2_is_bidi_stream(id) ? NULL : one_way_of(self, id);
+    Stream *stream = one != NULL ? NULL : stream_of(self, id);
+    if (stream != NULL && stream->has_fault) {
+        ngtcp2_conn_extend_max_offset(quic, count);
+        return 0;
+    }
+    do {
+        size_t part = stream == NULL ? count : scan_fields(&stream->scan, data, count);
+        is_last = part == count && (stream == NULL || !stream->scan.is_long);
+        self->body_bytes = 0;
+        nghttp3_ssize taken = one != NULL ? reads_one_way(self, one, data, part, ends)
+                                          : nghttp3_conn_read_stream(self->http, id, data, part, is_last && ends);
+        if (taken < 0 && !is_fault_of_stream(stream, taken))
+            return fails_by_http(self, taken);
+        if (taken < 0 || (stream != NULL && stream->scan.is_long))
+            stream->has_fault = 1;
+        if (stream != NULL && stream->has_fault) { /* what was no body is credited here, and the rest is lost */
+            part = count;
+            is_last = 1;
+            int error = stream->scan.is_long ? refuses_field(self, stream) : ends_stream(self, id, NGHTTP3_H3_MESSAGE_ERROR);
+            taken = (nghttp3_ssize)(count - self->body_bytes);
+            if (error != 0)
+                return NGTCP2_ERR_CALLBACK_FAILURE;
+        }
+        ngtcp2_conn_extend_max_stream_offset(quic, id, (uint64_t)taken);
+        ngtcp2_conn_extend_max_offset(quic, (uint64_t)taken);
+        data += part;
+        count -= part;
+    } while (!is_last);
     return 0;
 }
 
@@ -1095,6 +1430,14 @@ static int closes_stream(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t
             return fails_by_http(self, error);
     }
     if (stream == NULL) {
+        OneWay **place = &self->one_ways;
+        while (*place != NULL && (*place)->id != id)
+            place = &(*place)->next;
+        if (*place != NULL) {
+            OneWay *one = *place;
+            *place = one->next;
+            free(one);
+        }
         if (!ngtcp2_is_bidi_stream(id) && !ngtcp2_conn_is_local_stream(quic, id))
             ngtcp2_conn_extend_max_streams_uni(quic, 1);
         return 0;
@@ -1275,6 +1618,11 @@ static void free_all(Connection *self)
         ngtcp2_conn_del(self->quic);
     self->http = NULL;
     self->quic = NULL;
+    while (self->one_ways != NULL) {
+        OneWay *one = self->one_ways;
+        self->one_ways = one->next;
+        free(one);
+    }
     while (self->streams != NULL) {
         Stream *one = self->streams;
         self->streams = one->next;

@@ -18,7 +18,8 @@ class QuicEvent:
     RESET: Final = 5
     """The client gave it up, with a code."""
     FAULT: Final = 6
-    """The client broke a rule that ends the stream. It is told so already."""
+    """The client broke a rule that ends the stream: the code that it was told already, and the
+    fields that came of a request without a head, or None."""
     LEFT: Final = 7
     """The number of bytes of the answer that packets took."""
     END_SENT: Final = 8

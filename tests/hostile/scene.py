@@ -17,6 +17,7 @@ from tests.certs.authority import issue, private_key, write
 from tests.configurations import process
 from tests.hostile.client import Address, Client, Cut, End
 from tests.hostile.http2_client import Http2Client
+from tests.hostile.http3_client import Http3Client
 from tests.hostile.recorder import SENTINEL, Recorder
 from tests.hostile.strict import Message
 from tests.integration.admin import Admin
@@ -32,6 +33,10 @@ _CONFIGURATION = """
 [listener.public]
 bind = "127.0.0.1:0"
 http = ["h2", "http/1.1"]
+
+[listener.three]
+bind = "127.0.0.1:0"
+http3 = true
 
 [listener.older]
 bind = "127.0.0.1:0"
@@ -292,6 +297,10 @@ class Scene:
     ) -> Http2Client:
         """Open a connection that has chosen `h2`; nothing was said on it yet."""
         return Http2Client(self.proxy.listeners[listener], server_name, source=source, receive_bytes=receive_bytes)
+
+    def connect_http3(self, *, source: str = "127.0.0.1") -> Http3Client:
+        """Open a connection of HTTP/3; nothing was said on it yet."""
+        return Http3Client(self.proxy.listeners["three"], source=source)
 
     def connect_unverified(self, server_name: str | None, listener: str) -> Client:
         """Open a connection under a name that the certificate need not have."""

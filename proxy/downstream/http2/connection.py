@@ -147,6 +147,8 @@ class Http2Connection(StreamHost):
         self.counters.resets[reset_cause(event.code) if event.reason else ResetCause.CLIENT] += 1
         one = self._of(event.stream)
         if one is None:
+            if event.fields is not None:
+                self.log_malformed(event.reason, event.fields)
             self.session.work_ended(event.stream)
         else:
             one.lost(event.reason or f"the client reset the stream (error {event.code})")

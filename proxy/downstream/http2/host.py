@@ -3,15 +3,19 @@
 from typing import Final
 
 from proxy.downstream.http2.credit import Held
-from proxy.downstream.http2.requests import StreamRequests
+from proxy.downstream.http2.requests import StreamRequests, start_of
 from proxy.downstream.pipeline.contracts import ClientStream
 from proxy.downstream.pipeline.request_log import RequestLog
 from proxy.downstream.requests.client import ClientFacts
+from proxy.downstream.requests.refusals import bad_head
 from proxy.downstream.service.service import HttpService
+from proxy.http.head import Header, MalformedMessage
 from proxy.http2.session.served_session import ServedSession
 from proxy.http2.streams.stream import SessionStream, StreamSide
 from proxy.net.byte_stream import StreamOwner
 from proxy.observe.counts.listener_counters import StreamCounters
+
+_BAD_REQUEST: Final = 400
 
 
 class StreamHost(StreamOwner[bytes]):
@@ -39,6 +43,11 @@ class StreamHost(StreamOwner[bytes]):
         self.log: Final = RequestLog(service, facts)
         self.requests: Final = StreamRequests()
         self.held: Final = Held(limits.connection_window_bytes)
+
+    def log_malformed(self, reason: str, fields: list[Header]) -> None:
+        """Write down a request with these fields, which has no single meaning."""
+        refusal = bad_head(MalformedMessage(_BAD_REQUEST, reason), start_of(fields))
+        self.log.refused(refusal, self.service.stamps.new_request_id(), 0)
 
     @property
     def is_write_paused(self) -> bool:

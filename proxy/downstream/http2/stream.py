@@ -99,9 +99,7 @@ class Http2Stream(StreamSide):
 
     def _malformed(self, fault: StreamFault, block: DecodedFields) -> None:
         """Reset a stream whose request has no single meaning (RFC 9113 8.1.1)."""
-        host = self._host
-        refusal = bad_head(MalformedMessage(_BAD_REQUEST, fault.reason), start_of(block.fields))
-        host.log.refused(refusal, host.service.stamps.new_request_id(), 0)
+        self._host.log_malformed(fault.reason, block.fields)
         self._reset(fault.code)
 
     def body_received(self, data: bytes, *, is_ended: bool) -> None:

@@ -162,7 +162,7 @@ class Http3Session(ServedSession):
             self._events.append(PeerLeaves(0))
         elif (stream := self._streams.get(number)) is None:
             if kind == QuicEvent.FAULT and event[2] != _REQUEST_REJECTED:
-                self._malformed(number)
+                self._malformed(number, event[3])
             elif kind == QuicEvent.CLOSED:
                 self._closed(number, None)
         elif kind == QuicEvent.BODY:
@@ -205,12 +205,13 @@ class Http3Session(ServedSession):
         decoded = DecodedFields(fields, bool(is_too_large), names)
         self._events.append(RequestReceived(stream, decoded, is_ended=bool(is_ended)))
 
-    def _malformed(self, number: int) -> None:
+    def _malformed(self, number: int, fields: list[Header] | None) -> None:
         """A request whose fields QUIC refuses has no head."""
         stream = SessionStream(number, _SOME_WINDOW, _SOME_WINDOW)
         self._streams[number] = stream
         self._cut(stream)
-        self._events.append(StreamReset(stream, ErrorCode.PROTOCOL_ERROR, "the request is malformed"))
+        reason = "the fields of the request are malformed"
+        self._events.append(StreamReset(stream, ErrorCode.PROTOCOL_ERROR, reason, fields or []))
         self._budgets.provoked.spend(1)
 
     def _body(self, stream: SessionStream, data: bytes) -> None:

@@ -4,6 +4,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
+from proxy.http.head import Header
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.streams.stream import SessionStream
 
@@ -78,13 +79,15 @@ class StreamReset(SessionEvent):
     """The stream is closed, and what waited to be sent is dropped. The work for it should end now.
 
     `reason` is empty if the peer did it. Otherwise it is a short fixed sentence for the log: the
-    peer broke a rule that ends a stream (RFC 9113 5.4.2).
+    peer broke a rule that ends a stream (RFC 9113 5.4.2). `fields` are those that came of a request
+    which was refused before it had a `RequestReceived`, None of others.
     """
 
-    def __init__(self, stream: SessionStream, code: int, reason: str) -> None:
+    def __init__(self, stream: SessionStream, code: int, reason: str, fields: list[Header] | None = None) -> None:
         self.stream: Final = stream
         self.code: Final = code
         self.reason: Final = reason
+        self.fields: Final = fields
 
 
 class ConnectionFailed(SessionEvent):

@@ -254,16 +254,21 @@ class TestEnds:
 
     def test_a_fault_of_a_message_is_one_of_its_client(self, talk: Conversation) -> None:
         stream = talk.request(ends=False)
-        (event,) = talk.came((Q.FAULT, 0, 0x10E), (Q.FAULT, 0, 0x10E))
+        (event,) = talk.came((Q.FAULT, 0, 0x10E, None), (Q.FAULT, 0, 0x10E, None))
         assert isinstance(event, StreamReset)
         assert (event.stream, event.code) == (stream, ErrorCode.PROTOCOL_ERROR)
         assert event.reason
-        (event,) = talk.came((Q.FAULT, 4, 0x10E))  # before its head was complete
-        assert isinstance(event, StreamReset)
-        assert event.stream.is_closed
+        assert event.fields is None, "its request has a line of its own"
+
+    def test_a_request_that_is_refused_below_brings_the_fields_that_came(self, talk: Conversation) -> None:
+        came: list[tuple[bytes, bytes]] | None
+        for number, came in ((4, fields()), (8, None)):
+            (event,) = talk.came((Q.FAULT, number, 0x10E, came), (Q.FAULT, number, 0x10E, None))
+            assert isinstance(event, StreamReset)
+            assert (event.stream.is_closed, event.fields) == (True, came or [])
 
     def test_a_stream_behind_our_goaway_is_nobodys_fault(self, talk: Conversation) -> None:
-        assert talk.came((Q.FAULT, 4, 0x10B), (Q.CLOSED, 4), (Q.END, 4)) == []
+        assert talk.came((Q.FAULT, 4, 0x10B, None), (Q.CLOSED, 4), (Q.END, 4)) == []
         assert talk.native.calls("allow_stream") == [("allow_stream",)]
 
     def test_our_reset_has_a_code_of_http_3(self, talk: Conversation) -> None:
