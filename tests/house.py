@@ -16,6 +16,8 @@ from typing import Final
 
 import grimp
 
+from tests import syntax
+
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("proxy", "certs", "config")
 DOES_IO: Final = frozenset(
@@ -52,7 +54,7 @@ Graph = Mapping[str, frozenset[str]]
 def parsed() -> dict[str, ast.Module]:
     """Every module of the product by its dotted name."""
     return {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): syntax.tree(path)
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))
     }
@@ -148,7 +150,7 @@ def twins(modules: Mapping[str, ast.Module]) -> dict[str, list[str]]:
     """Names of classes that mean several things, and where."""
     places: dict[str, list[str]] = defaultdict(list)
     for module, tree in modules.items():
-        for node in ast.walk(tree):
+        for node in syntax.nodes(tree):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(f"{module}:{node.lineno}")
     return {name: found for name, found in places.items() if len(found) > 1}
@@ -163,7 +165,7 @@ def disguises(tests: Mapping[str, ast.Module], modules: Mapping[str, ast.Module]
     bases = {
         node.name: {_last_name(base) for base in node.bases} | ({"Protocol"} if _is_open(node) else set())
         for tree in modules.values()
-        for node in ast.walk(tree)
+        for node in syntax.nodes(tree)
         if isinstance(node, ast.ClassDef)
     }
     return [f"{name}:{line} {found}" for name, tree in tests.items() for line, found in sorted(_disguises(tree, bases))]
@@ -171,7 +173,7 @@ def disguises(tests: Mapping[str, ast.Module], modules: Mapping[str, ast.Module]
 
 def _disguises(tree: ast.Module, bases: Mapping[str, set[str]]) -> Iterator[tuple[int, str]]:
     known = _from_product(tree)
-    for node in ast.walk(tree):
+    for node in syntax.nodes(tree):
         match node:
             case ast.ImportFrom(module="typing" | "typing_extensions", names=names):
                 yield from ((node.lineno, "cast") for one in names if one.name == "cast")
@@ -196,7 +198,7 @@ def _from_product(tree: ast.Module) -> dict[str, str]:
     """The names that a module imports from the product, and what they are called there."""
     return {
         one.asname or one.name: one.name
-        for node in ast.walk(tree)
+        for node in syntax.nodes(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in PACKAGES
         for one in node.names
     }
@@ -219,7 +221,7 @@ def _is_concrete(name: str, bases: Mapping[str, set[str]]) -> bool:
 
 def _reads(tree: ast.Module) -> Iterator[str]:
     """Every name that a module reads, also in annotations that are strings."""
-    for node in ast.walk(tree):
+    for node in syntax.nodes(tree):
         match node:
             case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
                 yield name
@@ -251,7 +253,7 @@ def uncalled(modules: Mapping[str, ast.Module]) -> list[str]:
     imported: dict[str, set[str]] = defaultdict(set)
     doors: set[str] = set()
     for module, tree in modules.items():
-        for node in ast.walk(tree):
+        for node in syntax.nodes(tree):
             if isinstance(node, ast.ImportFrom) and node.module:
                 imported[node.module] |= {one.name for one in node.names}
                 doors |= {node.module} - {door for name, door in OPENING.items() if module.startswith(f"{name}.")}
@@ -277,7 +279,7 @@ def slow_in_compiled_code(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if isinstance(statement, ast.AnnAssign | ast.Assign) and isinstance(statement.value, ast.Constant):
             targets = [statement.target] if isinstance(statement, ast.AnnAssign) else statement.targets
             constants.update((target.id, statement.value.value) for target in targets if isinstance(target, ast.Name))
-    for node in ast.walk(tree):
+    for node in syntax.nodes(tree):
         match node:
             case ast.Compare(left=ast.Constant(value=bytes() as value), ops=[ast.In() | ast.NotIn()]):
                 sought: object = value

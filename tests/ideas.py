@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from tests import syntax
 from tests.house import Graph
 
 FEW_METHODS = 4
@@ -27,7 +28,7 @@ def burdens(modules: Mapping[str, ast.Module]) -> dict[str, Burden]:
     return {
         node.name: Burden(len(_methods(node)), 0 if _is_value(node) else len(_attributes(node)))
         for tree in modules.values()
-        for node in ast.walk(tree)
+        for node in syntax.nodes(tree)
         if isinstance(node, ast.ClassDef)
     }
 
@@ -47,7 +48,7 @@ def strays(modules: Mapping[str, ast.Module]) -> Iterator[str]:
     A name that is written wrong would be one. Of a base class that is not ours the attributes are not known.
     """
     classes = {
-        node.name: node for tree in modules.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+        node.name: node for tree in modules.values() for node in syntax.nodes(tree) if isinstance(node, ast.ClassDef)
     }
     for node in classes.values():
         known = _declared(node, classes)
@@ -86,7 +87,7 @@ def _functions(node: ast.ClassDef) -> list[ast.FunctionDef | ast.AsyncFunctionDe
 def _stored(node: ast.AST) -> set[str]:
     return {
         one.attr
-        for one in ast.walk(node)
+        for one in syntax.nodes(node)
         if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store) and ast.unparse(one.value) == "self"
     }
 
@@ -100,7 +101,7 @@ def _is_value(node: ast.ClassDef) -> bool:
 
 def bundles(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Statements that assign several things at once, of which none is swapped or unpacked."""
-    for node in ast.walk(tree):
+    for node in syntax.nodes(tree):
         match node:
             case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)) if len(names) == len(values):
                 written = {ast.unparse(one) for one in names}

@@ -11,6 +11,7 @@ import pytest
 
 from config.loading.loader import load
 from config.schema import CredentialConfig
+from tests import syntax
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = (ROOT / "dev").read_text()
@@ -92,7 +93,7 @@ def imported_by(files: Iterable[Path]) -> set[Path]:
         if path in reached:
             continue
         reached.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in syntax.nodes(syntax.tree(path)):
             if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("tests"):
                 place = ROOT.joinpath(*node.module.split("."))
                 named = [place.with_suffix(".py"), *(place / f"{one.name}.py" for one in node.names)]
@@ -104,7 +105,7 @@ def programs_called(files: Iterable[Path]) -> dict[str, set[str]]:
     """Program -> files: what stands first in a list that is run, or called a command; what is asked for as a tool."""
     found: dict[str, set[str]] = {}
     for path in files:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in syntax.nodes(syntax.tree(path)):
             value: ast.expr | None = None
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {
                 "subprocess.run",

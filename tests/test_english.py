@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import syntax
 from tests.english import NEGATION, RIDDLES, WIDEST_PROSE, dialect
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +53,7 @@ def numbered(path: Path) -> Iterator[tuple[int, str]]:
 
 def docstrings(path: Path) -> Iterator[ast.Constant]:
     """The docstrings of modules, classes, functions and attributes."""
-    for node in ast.walk(ast.parse(text_of(path))):
+    for node in syntax.nodes(syntax.tree(path)):
         for one in getattr(node, "body", []) if isinstance(getattr(node, "body", []), list) else []:
             if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant) and isinstance(one.value.value, str):
                 yield one.value
@@ -68,7 +69,7 @@ def dialects(path: Path) -> Iterator[str]:
     if path.suffix != ".py":
         texts = [text_of(path)]
     else:
-        nodes = ast.walk(ast.parse(text_of(path)))
+        nodes = syntax.nodes(syntax.tree(path))
         texts = [one.value for one in nodes if isinstance(one, ast.Constant) and isinstance(one.value, str)]
         texts = [text for text in texts if " " in text]
         tokens = tokenize.generate_tokens(io.StringIO(text_of(path)).readline)
@@ -78,7 +79,7 @@ def dialects(path: Path) -> Iterator[str]:
 
 def short(path: Path) -> Iterator[ast.Constant]:
     """Docstrings of functions and methods, of at most `SHORT` characters."""
-    for node in ast.walk(ast.parse(text_of(path))):
+    for node in syntax.nodes(syntax.tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             said = node.body[0].value if isinstance(node.body[0], ast.Expr) else None
             if isinstance(said, ast.Constant) and isinstance(said.value, str) and len(said.value) <= SHORT:

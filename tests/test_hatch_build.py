@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from proxy.processes.hot_path import hot_path
+from tests import syntax
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,8 +64,8 @@ def test_all_of_the_hot_path_runs_as_this_process_says(hatch_build: ModuleType) 
 def test_no_compiled_module_has_a_coroutine(hatch_build: ModuleType) -> None:
     """mypyc 2.4 hands an exception to what a coroutine awaits by the signature of throw() that Python deprecated."""
     for path in hatch_build.compiled_modules():
-        tree = ast.parse((ROOT / path).read_bytes())
-        assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)], path
+        nodes = syntax.nodes(syntax.tree(ROOT / path))
+        assert not [node.lineno for node in nodes if isinstance(node, ast.AsyncFunctionDef)], path
 
 
 def test_mypyc_can_write_all_names_and_texts_in_c(hatch_build: ModuleType) -> None:
@@ -72,7 +73,7 @@ def test_mypyc_can_write_all_names_and_texts_in_c(hatch_build: ModuleType) -> No
     keywords = {"_thread", "_asm", "_const", "_inline", "_signed", "_volatile", "_restrict", "_real", "_imag"}
     found = []
     for path in hatch_build.compiled_modules():
-        for node in ast.walk(ast.parse((ROOT / path).read_bytes())):
+        for node in syntax.nodes(syntax.tree(ROOT / path)):
             if isinstance(node, ast.Attribute) and node.attr in keywords:
                 found.append((path, node.lineno, node.attr))
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -108,7 +109,7 @@ def test_native_classes_inherit_from_what_mypyc_can_lay_out(hatch_build: ModuleT
     """Fields of a native class lie over those of a base in C: on `threading.local` they were shared by all threads."""
     ours, bases = set(), []
     for path in hatch_build.compiled_modules():
-        for node in ast.walk(ast.parse((ROOT / path).read_bytes())):
+        for node in syntax.nodes(syntax.tree(ROOT / path)):
             if isinstance(node, ast.ClassDef):
                 ours.add(node.name)
                 if "mypyc_attr(native_class=False)" not in map(ast.unparse, node.decorator_list):

@@ -1,12 +1,11 @@
 """The shape of the house is held by figures; `python -m tests.house` prints them."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
 from hatch_build import compiled_modules
-from tests import house
+from tests import house, syntax
 
 MOST_FILES = 16
 MOST_FLOORS = 6
@@ -47,7 +46,7 @@ def test_compiled_modules_search_bytes_by_numbers_and_tables() -> None:
     found = {
         path: slow
         for path in compiled_modules()
-        if (slow := list(house.slow_in_compiled_code(ast.parse(Path(path).read_text("utf-8")))))
+        if (slow := list(house.slow_in_compiled_code(syntax.tree(house.ROOT / path))))
     }
     assert found == {}
 

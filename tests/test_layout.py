@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from config.schema import Config
-from tests import house
+from tests import house, syntax
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("proxy", "certs", "config")
@@ -48,7 +48,7 @@ def test_what_stands_in_for_something_of_ours_is_neither_cast_nor_a_subclass_of_
     """A build that enforces types at run time takes it by the protocol that it keeps."""
     texts = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py"))}
     tests = {
-        str(path.relative_to(ROOT)): ast.parse(text)
+        str(path.relative_to(ROOT)): syntax.tree(path)
         for path, text in texts.items()
         if re.search(r"\bcast\b|^\s*class \w+\(", text, re.MULTILINE)  # the others have nothing to look at
     }
@@ -104,7 +104,7 @@ def test_each_key_of_the_configuration_is_read_outside_of_it() -> None:
         node.attr
         for module in MODULES
         if module.parts[0] != "config"
-        for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8")))
+        for node in syntax.nodes(syntax.tree(ROOT / module))
         if isinstance(node, ast.Attribute)
     }
     known_only_as_pairs = {"certificate", "key", "credential"}  # read as `IdentityConfig.credentials`

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests import house
+from tests import house, syntax
 
 ELSEWHERE: Final = {
     "certs.files.directory": "it is the one way",
@@ -41,7 +41,7 @@ _WRITES: Final = {"O_APPEND", "O_CREAT", "O_RDWR", "O_TMPFILE", "O_TRUNC", "O_WR
 
 def openings(module: ast.Module) -> Iterator[str]:
     """The calls that change files."""
-    for node in ast.walk(module):
+    for node in syntax.nodes(module):
         if isinstance(node, ast.Call) and _changes_a_file(node):
             yield f"{node.lineno}: {ast.unparse(node.func)}"
 
