@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from struct import unpack
 from typing import Final, TypeVar
 
+from mypy_extensions import i64
+
 from proxy.tls.wire.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure, number_at
 
 TLS_1_3: Final = 0x0304
@@ -177,30 +179,30 @@ def parse_client_hello(message: bytes) -> ClientHello:
     )
 
 
-def _vector_end(data: bytes, start: int, prefix_bytes: int, where: str) -> int:
+def _vector_end(data: bytes, start: i64, prefix_bytes: i64, where: str) -> i64:
     """Find the end of the vector whose length stands in the `prefix_bytes` at `start`, 1 or 2.
 
     It must lie within `data`.
     """
     content = start + prefix_bytes
-    size = len(data)
+    size: i64 = len(data)
     if content <= size:
-        end = content + (data[start] if prefix_bytes == 1 else number_at(data, start))
-        if end <= size:
-            return end
+        length: i64 = data[start] if prefix_bytes == 1 else number_at(data, start)
+        if content + length <= size:
+            return content + length
     raise HelloError(HelloFailure.MALFORMED, where)
 
 
-def _extensions(message: bytes, start: int) -> list[bytes | None]:
+def _extensions(message: bytes, start: i64) -> list[bytes | None]:
     """What the extensions below `_NUMBERS` hold, at their numbers; None where there is none."""
-    size = len(message)
+    size: i64 = len(message)
     extensions: list[bytes | None] = [None] * _NUMBERS
     others: dict[int, None] = {}
     # section 4.1.2: a client of TLS 1.2 may send no extensions at all
     if start != size and _vector_end(message, start, 2, "extensions") != size:
         raise HelloError(HelloFailure.MALFORMED, "bytes after the extensions")
     position = start + 2
-    extension_type = -1
+    extension_type: i64 = -1
     while position < size:
         content = position + _EXTENSION_HEADER_BYTES
         if content > size:
@@ -295,8 +297,8 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
     """Decode the groups of the shares (RFC 8446 section 4.2.8); an empty list asks for a retry."""
     shares = _only_vector(extension, "key_share")
     groups: dict[int, None] = {}
-    position = 0
-    size = len(shares)
+    position: i64 = 0
+    size: i64 = len(shares)
     while position < size:
         content = position + _KEY_SHARE_HEADER_BYTES
         if content > size:
@@ -361,11 +363,11 @@ def _has_early_data(extension: bytes) -> bool:
     return True
 
 
-def _vectors(data: bytes, prefix_bytes: int, where: str, *, after: int = 0) -> list[bytes]:
+def _vectors(data: bytes, prefix_bytes: i64, where: str, *, after: i64 = 0) -> list[bytes]:
     """Split `data` into vectors, none of them empty; skip `after` bytes behind each."""
     vectors: list[bytes] = []  # no generator: mypyc makes a slow one
-    position = 0
-    size = len(data)
+    position: i64 = 0
+    size: i64 = len(data)
     while position < size:
         content = position + prefix_bytes
         end = _vector_end(data, position, prefix_bytes, where)

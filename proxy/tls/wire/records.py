@@ -12,6 +12,8 @@ from enum import Enum, StrEnum, auto
 from struct import Struct
 from typing import Final
 
+from mypy_extensions import i64
+
 from proxy.tls.wire.alerts import AlertDescription
 
 HANDSHAKE: Final = 22
@@ -25,8 +27,6 @@ _MAJOR_VERSION: Final = 3
 RECORD_HEADER_BYTES: Final = 5
 MESSAGE_HEADER_BYTES: Final = 4
 _header: Final = Struct(">BBBH").unpack_from
-# the message's length has 24 bits
-_both_headers: Final = Struct(">BBBHBBH").unpack_from
 # RFC 8446 section 5.1: TLSPlaintext.length MUST NOT exceed 2^14; section 5.2: 256 more for a
 # protected record.
 _PLAINTEXT_BYTES: Final = 1 << 14
@@ -55,12 +55,14 @@ class HelloFailure(StrEnum):
     PRE_SHARED_KEY = "pre_shared_key"
 
 
-def number_at(data: bytes, position: int) -> int:
+def number_at(data: bytes, position: i64) -> i64:
     """The two bytes at a position. Raises `IndexError`.
 
     Compiled, this takes a tenth of `struct` and of `int.from_bytes`.
     """
-    return data[position] << 8 | data[position + 1]
+    high: i64 = data[position]
+    low: i64 = data[position + 1]
+    return high << 8 | low
 
 
 _A = AlertDescription
@@ -217,17 +219,19 @@ class ClientHelloReader:
 
     def _is_whole(self, wire: bytes) -> bool:
         """Whether the first segment is a whole hello in one record. Others take the long way."""
-        size = len(wire)
+        size: i64 = len(wire)
         if size < RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES or size > self._wire_limit:
             return False
-        content_type, major, _, length, message_type, high, low = _both_headers(wire, 0)
         message_bytes = size - RECORD_HEADER_BYTES
-        return bool(
-            content_type == HANDSHAKE
-            and major == _MAJOR_VERSION
-            and length == message_bytes <= min(_PLAINTEXT_BYTES, self._message_limit)
-            and message_type == _CLIENT_HELLO
-            and high << 16 | low == message_bytes - MESSAGE_HEADER_BYTES
+        # a message that fits a record has a length of 16 bits, so the first of its three bytes is 0
+        return (
+            wire[0] == HANDSHAKE
+            and wire[1] == _MAJOR_VERSION
+            and number_at(wire, 3) == message_bytes
+            and message_bytes <= min(_PLAINTEXT_BYTES, self._message_limit)
+            and wire[RECORD_HEADER_BYTES] == _CLIENT_HELLO
+            and wire[RECORD_HEADER_BYTES + 1] == 0
+            and number_at(wire, RECORD_HEADER_BYTES + 2) == message_bytes - MESSAGE_HEADER_BYTES
         )
 
     def _take_records(self) -> None:
