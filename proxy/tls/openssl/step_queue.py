@@ -52,8 +52,10 @@ class StepQueue:
         self._waiting.append(handshake)
 
     def _run(self) -> None:
-        steps, self._waiting = self._waiting[:_MOST_STEPS], self._waiting[_MOST_STEPS:]
+        steps = self._waiting
+        self._waiting = steps[_MOST_STEPS:]
         if self._waiting:
+            del steps[_MOST_STEPS:]
             self._call_soon(self._run)
         made = 0
         try:
@@ -61,9 +63,11 @@ class StepQueue:
                 handshake.step()
                 made += 1
         finally:
-            for stranded in steps[made + 1 :]:  # by one that failed
-                self.enlist(stranded)
-            self._tell(iter(steps[:made]))
+            if made < len(steps):  # one has failed
+                for stranded in steps[made + 1 :]:
+                    self.enlist(stranded)
+                del steps[made:]
+            self._tell(iter(steps))
 
     def _tell(self, handshakes: Iterator[Stepping]) -> None:
         try:
