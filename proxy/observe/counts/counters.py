@@ -7,7 +7,6 @@ counters of a route or listener are an object with plain attributes, so a reques
 by name and some additions. The parent merges the counts of the workers (`merging`).
 """
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -56,8 +55,9 @@ class Counters:
         """`log_losses` returns the lines of the log that were lost, and the failed attempts to
         write it. `breaking` counts the clients that the policy `require` would refuse."""
         self._log_losses = log_losses
-        self._handshakes: Counter[tuple[str, str, str, str, bool]] = Counter()
-        self._failures: Counter[tuple[str, str]] = Counter()
+        # no `Counter`, which compiled code asks by way of the interpreter
+        self._handshakes: dict[tuple[str, str, str, str, bool], int] = {}
+        self._failures: dict[tuple[str, str], int] = {}
         self._listeners: dict[str, ListenerCounters] = {}
         self._routes: dict[str | None, RouteCounters] = {}
         self._later_seconds = {HTTP_2: Histogram(REQUEST_SECONDS), HTTP_3: Histogram(REQUEST_SECONDS)}
@@ -95,7 +95,8 @@ class Counters:
     def established(self, listener: str, result: Established, seconds: float) -> None:
         """Count a finished handshake; `seconds` from the accept of its connection."""
         identity = result.identity.name
-        self._handshakes[listener, identity, result.outcome, result.group_name, result.is_resumed] += 1
+        key = (listener, identity, result.outcome, result.group_name, result.is_resumed)
+        self._handshakes[key] = self._handshakes.get(key, 0) + 1
         self.listener(listener).handshake_seconds.observe(seconds)
         if result.signing_seconds is not None:
             signing = self._signing.get(identity)
@@ -106,11 +107,13 @@ class Counters:
     def refused(self, listener: str, identity: str | None) -> None:
         """Count a client that the policy refused. `identity` is None if no identity has the name
         that it asked for."""
-        self._handshakes[listener, identity or NOWHERE, "refused", NOWHERE, False] += 1
+        key = (listener, identity or NOWHERE, "refused", NOWHERE, False)
+        self._handshakes[key] = self._handshakes.get(key, 0) + 1
 
     def failure(self, listener: str, reason: str) -> None:
         """Count a connection or a request that failed; `reason` is a name in the code."""
-        self._failures[listener, reason] += 1
+        key = (listener, reason)
+        self._failures[key] = self._failures.get(key, 0) + 1
 
     def request(self, record: RequestRecord) -> None:
         """Count a request that was answered or given up. It runs for every request: keep it
