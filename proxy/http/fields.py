@@ -213,8 +213,13 @@ def special_values(lines: list[FieldLine]) -> dict[bytes, list[bytes]]:
     special: dict[bytes, list[bytes]] = {}
     for line in lines:
         if line.is_judged:
-            name, value = line.header
-            special.setdefault(name.lower(), []).append(value)
+            header: Header = line.header
+            name = header[0].lower()
+            values = special.get(name)  # compiled, `setdefault` raises an exception where there is none
+            if values is None:
+                special[name] = [header[1]]
+            else:
+                values.append(header[1])
     return special
 
 
