@@ -16,7 +16,7 @@ TOKEN_CHARS = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm
 FIELD_VALUE_CHARS = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
 # RFC 9110 5.6.3: OWS.
-WHITESPACE = b" \t"
+WHITESPACE: Final = b" \t"
 
 
 # Digits of Content-Length: a number below 10^18 fits the signed 64 bits of every upstream.

@@ -10,6 +10,10 @@ EXEMPT: Final = b""
 """Stands for the network of a client to which the limits on single clients do not apply."""
 
 _PREFIX_BYTES: Final = 8
+# Compiled code looks up what a module has by its name, each time.
+_octets: Final = socket.inet_pton
+_IPV4: Final = socket.AF_INET
+_IPV6: Final = socket.AF_INET6
 _MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
 
 
@@ -20,8 +24,8 @@ def network_of(address: str) -> bytes:
     section 2.5.5.2), as a socket for both families shows it, counts as IPv4.
     """
     if ":" not in address:
-        return socket.inet_pton(socket.AF_INET, address)
-    octets = socket.inet_pton(socket.AF_INET6, address)
+        return _octets(_IPV4, address)
+    octets = _octets(_IPV6, address)
     return octets[12:] if octets.startswith(_MAPPED_PREFIX) else octets[:_PREFIX_BYTES]
 
 

@@ -19,7 +19,11 @@ _INT: Final = struct.Struct("i")
 _RESET: Final = struct.pack("ii", 1, 0)  # socket(7): linger for no time
 # struct tcp_info (linux/tcp.h) as far as tcpi_unacked. For a listening socket that is the length of
 # its queue.
-_TCP_INFO: Final = struct.Struct("=24xI")
+_tcp_info: Final = struct.Struct("=24xI").unpack
+_TCP_INFO_BYTES: Final = 28
+# Compiled code looks up what a module has by its name, each time.
+_TCP: Final = socket.IPPROTO_TCP
+_INFO: Final = socket.TCP_INFO
 
 
 def tune(sock: socket.socket) -> None:
@@ -52,7 +56,7 @@ def reset_at_close(sock: SocketType) -> None:
 
 def queued_connections(listening: socket.socket) -> int:
     """Connections that can be accepted. A system call."""
-    count: int = _TCP_INFO.unpack(listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))[0]
+    count: int = _tcp_info(listening.getsockopt(_TCP, _INFO, _TCP_INFO_BYTES))[0]
     return count
 
 

@@ -20,6 +20,10 @@ _ACCEPTS_PER_TURN: Final = 16
 # queue, as after a restart, would become handshakes in flight, and those above that limit are
 # refused. At least one: a client that keeps handshakes waiting must not lock out others.
 _ACCEPTS_WHEN_BEHIND: Final = 1
+# Compiled code looks up what a module has by its name, each time.
+_IPV4: Final = socket.AF_INET
+_IPV6: Final = socket.AF_INET6
+_STREAM: Final = socket.SOCK_STREAM
 
 
 def _never_behind() -> bool:
@@ -99,9 +103,9 @@ class Acceptor:
             except OSError as error:
                 self._scarcity.socket_refused(error.errno or 0)
                 return False
-            family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET  # the first has a flow and a scope too
+            family = _IPV6 if len(address) == 4 else _IPV4  # the first has a flow and a scope too
             # the class in C: its subclass in Python takes 2 µs more to make and to close
-            sock = SocketType(family, socket.SOCK_STREAM, 0, descriptor)
+            sock = SocketType(family, _STREAM, 0, descriptor)
             self._accepted(sock, address[0].partition("%")[0])  # a link-local address comes with its zone
             if descriptor >= self._scarcity.reserve_begins:
                 self._scarcity.short_of(ConnectionReason.OUT_OF_DESCRIPTORS)
