@@ -364,6 +364,7 @@ class TestPrediction:
             if group is None:
                 assert has_no_common_group(preference, hello)
                 continue
+            assert not has_no_common_group(preference, hello)
             said = parse_server_flight(peer(server_context(preference.openssl_list())).answer(sent))
             assert said.group == group.code_point, (tuples, listed, shares)
             assert said.is_retry is predicts_retry(preference, hello)
