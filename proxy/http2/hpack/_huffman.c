@@ -3,7 +3,7 @@
 #include <Python.h>
 
 /* As in huffman.py: the bits that a look-up sees, and those of the shortest and of the longest code. */
-enum { LOOK = 13, SHORTEST = 5, LONGEST = 30 };
+enum { LOOK = 13, SHORTEST = 5, LONGEST = 30, MOST_PADDING = 7 };
 
 /* The length of the first code of `bits`, which are LONGEST, and its symbol; 0 if they begin with none. */
 static int any_code(unsigned long long bits, PyObject *groups, unsigned char *symbol)
@@ -36,6 +36,11 @@ static Py_ssize_t decode(const unsigned char *next, const unsigned char *end, Py
     int bits = 0;
     Py_ssize_t count = 0;
     for (*left = (end - next) * 8;; count++) {
+        if (bits < LONGEST && end - next >= 4) {
+            window = window << 32 | (unsigned long long)next[0] << 24 | (unsigned)next[1] << 16 | (unsigned)next[2] << 8 | next[3];
+            next += 4;
+            bits += 32;
+        }
         for (; bits < LONGEST; bits += 8)
             window = window << 8 | (next < end ? *next++ : 0xFF);
         unsigned look = (unsigned)(window >> (bits - LOOK)) & ((1 << LOOK) - 1);
@@ -66,14 +71,13 @@ static PyObject *read_codes(PyObject *Py_UNUSED(module), PyObject *const *given,
         return NULL;
     const unsigned char *data = (const unsigned char *)PyBytes_AS_STRING(given[0]);
     Py_ssize_t found = decode(data + start, data + end, given + 4, (unsigned char *)PyBytes_AS_STRING(text), room, &left);
-    if (found > limit)
+    if (left > MOST_PADDING || (left > 0 && ~data[end - 1] & 0xFF >> (8 - left)))
+        Py_SETREF(text, PyLong_FromSsize_t(left));
+    else if (found > limit)
         Py_SETREF(text, Py_NewRef(Py_None));
-    else if (_PyBytes_Resize(&text, found) < 0)
-        return NULL;
-    PyObject *rest = PyLong_FromSsize_t(left), *both = rest == NULL ? NULL : PyTuple_Pack(2, text, rest);
-    Py_DECREF(text);
-    Py_XDECREF(rest);
-    return both;
+    else
+        _PyBytes_Resize(&text, found); /* sets it to NULL if it fails */
+    return text;
 }
 
 static PyMethodDef methods[] = {

@@ -47,6 +47,8 @@ _LONGEST: Final = 30
 # How many bits a look-up sees.
 _LOOK: Final = 13
 _LOOK_MASK: Final = (1 << _LOOK) - 1
+# RFC 7541 5.2: fewer than eight ones fill up the last octet.
+_MOST_PADDING: Final = 7
 
 
 def _seen(octets: Callable[[int, bytes], bytes]) -> bytes:
@@ -67,21 +69,20 @@ def decode_huffman(data: bytes, start: i64, end: i64, limit: i64) -> bytes | Non
     Returns None if that has more than `limit` octets; then only `limit` of them were built. Raises
     ConnectionFault.
     """
-    text, left = _read_codes(data, start, end, limit, _LENGTHS, _FIRST_SYMBOLS, _SYMBOLS)
-    # RFC 7541 5.2: fewer than eight ones fill up the last octet
-    if left > 7:
-        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "Huffman string with an end inside, or too much padding")
-    if left > 0 and ~data[end - 1] & 0xFF >> (8 - left):
+    text = _read_codes(data, start, end, limit, _LENGTHS, _FIRST_SYMBOLS, _SYMBOLS)
+    if isinstance(text, int):
+        if text > _MOST_PADDING:
+            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "Huffman string with an end inside, or too much padding")
         raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "padding of a Huffman string is not of ones")
     return text
 
 
 def read_codes(  # noqa: PLR0913 - three of them are the code
     data: bytes, start: i64, end: i64, limit: i64, lengths: bytes, symbols: bytes, groups: Groups
-) -> tuple[bytes | None, int]:
-    """Decode the codes of data[start:end]. Returns their symbols, and how many bits are left.
+) -> bytes | int | None:
+    """Decode the codes of data[start:end]. Returns their symbols, or None for more than `limit`.
 
-    None stands for more than `limit` symbols.
+    If what is left is no padding (RFC 7541 5.2), it returns how many bits that is.
     """
     text = bytearray()
     count: i64 = 0
@@ -102,7 +103,9 @@ def read_codes(  # noqa: PLR0913 - three of them are the code
             length = found >> 8
             symbol = found & 0xFF
         if length == 0 or length > left:
-            return (bytes(text) if count <= limit else None), left
+            if left > _MOST_PADDING or (left > 0 and ~data[end - 1] & 0xFF >> (8 - left)):
+                return left
+            return bytes(text) if count <= limit else None
         if count < limit:
             text.append(symbol)
         count += 1
@@ -126,7 +129,7 @@ def _any_code(bits: i64, groups: Groups) -> i64:
     return 0
 
 
-def _fastest() -> Callable[[bytes, int, int, int, bytes, bytes, Groups], tuple[bytes | None, int]]:
+def _fastest() -> Callable[[bytes, int, int, int, bytes, bytes, Groups], bytes | int | None]:
     try:
         from proxy.http2.hpack._huffman import read_codes as native
     except ImportError:
