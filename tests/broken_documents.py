@@ -5,7 +5,7 @@ import json
 import os
 import pwd
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.example_document import MODELS, all_keys, tables
 Document = dict[str, Any]
 
 NEVER_RIGHT: Final = date(2026, 11, 27)
+A_DATE: Final = "a date instead"
 # Of every type that TOML has: nothing, zero, and far beyond.
 VALUES: Final[tuple[object, ...]] = (
     True,
@@ -68,6 +69,8 @@ class Broken:
     stood_there: str = ""
     is_number: bool = False
     """Whether a number took the place of another one."""
+    is_leaf: bool = False
+    """Whether there was a single value."""
 
 
 class World:
@@ -254,11 +257,11 @@ def _broken_at(document: Document, place: Location, value: object, world: World)
     def put(new: object, how: str) -> Broken:
         changed = copied_along(document, place)
         _at(changed, place[:-1])[place[-1]] = new
-        return Broken(
-            changed, place, how, new if isinstance(new, str) else "", stood_there, _is_number(value) and _is_number(new)
-        )
+        written = new if isinstance(new, str) else ""
+        is_number = _is_number(value) and _is_number(new)
+        return Broken(changed, place, how, written, stood_there, is_number, not isinstance(value, dict | list))
 
-    yield put(NEVER_RIGHT, "a date instead")
+    yield put(NEVER_RIGHT, A_DATE)
     changed = copied_along(document, place)
     table = _at(changed, place[:-1])
     del table[place[-1]]
@@ -281,6 +284,14 @@ def _broken_at(document: Document, place: Location, value: object, world: World)
         yield put(f" {value}", "behind a blank")
         for path in world.wrong_files if place[-1] in _FILES else ():
             yield put(path, f"the path {path}")
+
+
+def with_dates(document: Document, faults: Iterable[Broken]) -> Document:
+    """The document with a date at all of these places, none of which is inside of another one."""
+    for one in faults:
+        document = copied_along(document, one.place)
+        _at(document, one.place[:-1])[one.place[-1]] = NEVER_RIGHT
+    return document
 
 
 _FIRST: Final = 3

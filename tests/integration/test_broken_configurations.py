@@ -17,7 +17,7 @@ from certs.audit.journal import SyslogJournal
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.loading.loader import Survey, survey
 from config.schema import Config
-from config.values.problems import ConfigError, Problem, toml_key
+from config.values.problems import ConfigError, Location, Problem, toml_key
 from proxy.admin.listening import AdminSocketError, metrics_socket
 from proxy.commands import check as checking
 from proxy.supervisor.editions.edition import read_edition
@@ -26,7 +26,7 @@ from proxy.supervisor.workers.sockets import BindFailed, ListeningSockets, addre
 from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.tls.tokens.openssl_setup import prepare_openssl
 from proxy.worker.generation import build
-from tests.broken_documents import Broken, World, as_toml, broken, keys_of
+from tests.broken_documents import A_DATE, Broken, Document, World, as_toml, broken, keys_of, with_dates
 from tests.example_document import MODELS
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ TABLES = {
     "tokens": ("hsm", "identity", "sealing", "audit", "alerts"),
 }
 ONE_IN = 48
+DATES_TOGETHER = 8
+"""A date is refused wherever it stands, without a look at the others: so many are tried in one document."""
 STARTS_ONE_IN = 6
 # What may be any text, or is made where it is not there.
 FREE = {
@@ -77,14 +79,21 @@ def break_table(world: World, document: str, table: str, one_in: int = 1, starts
     before = {(problem.key, problem.found) for problem in checking.check(trial.file) if problem.is_error}
     assert {key for key, _ in before} == ({"hsm.module"} if document == "tokens" else set())
     refused: dict[str, bool] = defaultdict(bool)
-    for one in broken(unbroken, world, one_in):
-        if one.place[0] == table:
-            problems = trial.problems(one, before)
-            errors = [problem for problem in problems if problem.is_error]
-            refused[toml_key(one.place)] |= bool(errors)
-            assert not errors or any(names(problem, one) for problem in errors), (one.place, one.how, errors)
-            for problem in problems:
-                assert problem.line is not None, problem
+    faults = [one for one in broken(unbroken, world, one_in) if one.place[0] == table]
+    dates = [one for one in faults if one.how == A_DATE and one.is_leaf] if one_in > 1 else []
+    count = -(-len(dates) // DATES_TOGETHER)
+    for together in (dates[number::count] for number in range(count)):
+        for one in trial.refused(with_dates(unbroken, together), together):
+            faults.remove(one)
+            trial.dates.add(one.place)
+            refused[toml_key(one.place)] = True
+    for one in faults:
+        problems = trial.problems(one, before)
+        errors = [problem for problem in problems if problem.is_error]
+        refused[toml_key(one.place)] |= bool(errors)
+        assert not errors or any(names(problem, one) for problem in errors), (one.place, one.how, errors)
+        for problem in problems:
+            assert problem.line is not None, problem
     assert {key for key, is_refused in refused.items() if not is_refused} <= FREE
 
 
@@ -96,6 +105,8 @@ class Trial:
         self._starts_one_in = starts_one_in
         self._is_of_tokens = file.name.startswith("tokens")
         self._seen: dict[tuple[str, Omissions], tuple[Problem, ...]] = {}
+        self.dates: set[Location] = set()
+        """Where a date was refused: what is left without such a key was checked."""
 
     def problems(self, one: Broken, before: set[tuple[str, str]]) -> list[Problem]:
         """What is wrong by this fault."""
@@ -104,11 +115,17 @@ class Trial:
         problems = found.problems if found.loaded is None else self._checked(one, found)
         return [problem for problem in problems if (problem.key, problem.found) not in before]
 
+    def refused(self, document: Document, dates: list[Broken]) -> list[Broken]:
+        """Which of these dates in a document are named by a check. A date in place of a type hides those beside it."""
+        self.file.write_text(as_toml(document))
+        named = {problem.key for problem in checking.check(self.file) if problem.is_error and problem.line is not None}
+        return [one for one in dates if toml_key(one.place) in named]
+
     def _checked(self, one: Broken, found: Survey) -> tuple[Problem, ...]:
         assert found.loaded is not None
         left = (repr(found.loaded.config), found.loaded.file.omissions)
-        if found.is_usable and one.is_number:
-            return found.problems  # one that may be is as good as another
+        if (found.is_usable and one.is_number) or (not found.is_usable and one.place in self.dates):
+            return found.problems  # a number that may be is as good as another
         if left not in self._seen:
             checked = checking.check(self.file)
             self._seen[left] = tuple(problem for problem in checked if problem not in found.problems)
