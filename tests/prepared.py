@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
@@ -232,18 +231,8 @@ atexit.register(lambda: _end(list(_ASKED)))
 
 
 def _plexigate() -> Callable[[], None]:
-    import ssl  # noqa: F401 - as `main` does
-
-    for name in ("cli", "run_and_check", "terminal.output", "terminal.plain_values", "run"):
-        import_module(f"proxy.commands.{name}")
     prepared_children.prepare()
-
-    def become() -> None:
-        from proxy.commands.start import main
-
-        (prepared_children.serve() or main)()
-
-    return become
+    return prepared_children.become_program
 
 
 def _signer() -> Callable[[], None]:

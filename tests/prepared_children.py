@@ -1,4 +1,5 @@
-"""The children of a prepared program, forked as well: workers, and what looks at tokens. Most of their start is imports, too.
+"""The children of a prepared program, forked as well: workers, what looks at tokens, and the program that an upgrade starts. Most of
+their start is imports, too. So are the commands that a test starts as its own children.
 
 The program asks a process that was forked off before its `main`, and so has nothing of it: no secret, no descriptor, no thread. Each
 child becomes the program's own, which waits for it, and is set up as `subprocess` does. `/proc/PID/comm` shows its name, and
@@ -26,11 +27,33 @@ from unittest import mock
 
 WORKER: Final = b"worker"
 """What `/proc/PID/comm` shows of one."""
+_CHECK: Final = b"check"
 _MAINS: Final = {
     "certs.hsm.process.token_process": ("main", b"tokens"),
-    "proxy.commands.check": ("_main", b"check"),
+    "proxy.commands.check": ("_main", _CHECK),
     "proxy.worker.entry": ("main", WORKER),
 }
+PLEXIGATE: Final = str(Path(sys.executable).with_name("plexigate"))
+_PROGRAM: Final = b"plexigate"
+_ARRANGED: Final = {
+    *(
+        "bufsize",
+        "cwd",
+        "encoding",
+        "env",
+        "errors",
+        "pass_fds",
+        "start_new_session",
+        "stderr",
+        "stdin",
+        "stdout",
+        "text",
+    ),
+}
+"""What may be asked of `subprocess` for the program: a test that asks for more has it started."""
+_TUNABLES: Final = "GLIBC_TUNABLES"
+_SOCKETS: Final = "LISTEN_FDS"
+"""A program with this variable gets its descriptors as a service manager passes them, see sd_listen_fds(3)."""
 ALIEN: Final = ("LD_", "MALLOC", "OPENSSL", "PYTHON")
 """What is read before `main`, or by libraries when they are loaded."""
 _BEFORE: Final = {name: value for name, value in os.environ.items() if name.startswith(ALIEN)}
@@ -43,9 +66,36 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def prepare() -> None:
-    """Import what the children do."""
+    """Import what the program and its children do."""
+    import ssl  # noqa: F401 - as the program's `main` does
+
+    for name in ("cli", "run_and_check", "start", "terminal.output", "terminal.plain_values", "run"):
+        import_module(f"proxy.commands.{name}")
     for name in _MAINS:
         import_module(name)
+
+
+def become_program() -> None:
+    """Be the program from its `main` on, with children that are forked."""
+    (serve() or _program)()
+
+
+def _program() -> None:
+    """End without taking all modules apart, which copies each page of them, a third of what a forked command costs."""
+    from proxy.commands.start import main
+
+    status = 0
+    try:
+        main()
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise  # the interpreter prints it
+        status = end.code or 0
+    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter waits for threads
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def serve() -> Callable[[], None] | None:
@@ -113,14 +163,17 @@ def _popen(process: Callable[[], socket.socket]) -> type["subprocess.Popen[Any]"
             """Of `subprocess`."""
             how = self._how
             environment = dict(os.environ if how.get("env") is None else how["env"])
-            if _here() != owner or not _is_possible(args, environment):
+            if _here() != owner or not (_is_child(args, environment) or _is_program(args, environment, how)):
                 super()._execute_child(args, *rest)  # type: ignore[misc]
                 return
             pipes = rest[9:15]  # what is read and what is written, of each standard stream
             standard = [own if own != -1 else number for number, own in enumerate((pipes[0], pipes[3], pipes[5]))]
             ids = [how.get(name) for name in ("extra_groups", "group", "user")]
             kept = list(how.get("pass_fds", ()))
-            request = json.dumps([args, environment, ids, how.get("start_new_session"), kept])
+            directory = str(how.get("cwd") or Path.cwd())
+            request = json.dumps(
+                [list(map(str, args)), environment, ids, how.get("start_new_session"), kept, directory]
+            )
             with turn:
                 asked = process()
                 system.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -138,14 +191,25 @@ def _here() -> tuple[int, Path]:
     return os.getpid(), Path("/proc/thread-self/ns/mnt").readlink()
 
 
-def _is_possible(command: Any, environment: Mapping[str, str]) -> bool:
-    """Whether it is one of those, and forked is the same as started."""
+def _is_child(command: Any, environment: Mapping[str, str]) -> bool:
+    """Whether it is one of those of the program, and forked is the same as started."""
     is_one = isinstance(command, list) and command[:3] == [sys.executable, "-P", "-m"] and command[3] in _MAINS
+    return is_one and _is_as_before(environment)
+
+
+def _is_program(command: Any, environment: Mapping[str, str], how: Mapping[str, Any]) -> bool:
+    """Whether it is the program, and forked is the same as started."""
     return (
-        is_one
-        and not REFUSED
-        and {name: value for name, value in environment.items() if name.startswith(ALIEN)} == _BEFORE
+        isinstance(command, list)
+        and command[0] == PLEXIGATE
+        and how.keys() <= _ARRANGED
+        and environment.get(_TUNABLES) == os.environ.get(_TUNABLES)
+        and _is_as_before(environment)
     )
+
+
+def _is_as_before(environment: Mapping[str, str]) -> bool:
+    return not REFUSED and {name: value for name, value in environment.items() if name.startswith(ALIEN)} == _BEFORE
 
 
 def _fork_for(asked: socket.socket) -> Callable[[], None]:
@@ -174,12 +238,17 @@ def _fork_for(asked: socket.socket) -> Callable[[], None]:
 
 
 def _become(request: Sequence[Any], descriptors: list[int]) -> Callable[[], None]:
-    command, environment, (groups, group, user), is_leader, kept = request
+    command, environment, (groups, group, user), is_leader, kept, directory = request
+    if _SOCKETS in environment:
+        kept = range(3, 3 + len(kept))
+        environment["LISTEN_PID"] = str(os.getpid())
     _arrange(descriptors, [0, 1, 2, *kept])
     os.environ.clear()
     os.environ.update(environment)
-    module = command[3]
-    main, name = _MAINS[module]
+    os.chdir(directory)
+    is_program = command[0] == PLEXIGATE
+    module = "" if is_program else command[3]
+    main, name = ("", _PROGRAM) if is_program else _MAINS[module]
     if is_leader:
         os.setsid()
     if groups is not None:
@@ -190,12 +259,16 @@ def _become(request: Sequence[Any], descriptors: list[int]) -> Callable[[], None
         os.setreuid(user, user)
     system = ctypes.CDLL(None)
     system.prctl(_PR_SET_NAME, name, 0, 0, 0)
+    if is_program:
+        sys.argv = command
+        sys.orig_argv = [sys.executable, *command]
+        return become_program
     if name == WORKER:
         _map_all_libraries(system)
     sys.argv = [str(sys.modules[module].__file__), *command[4:]]
     sys.orig_argv = command
     become: Callable[[], None] = getattr(sys.modules[module], main)
-    return become
+    return (lambda: (serve() or become)()) if name == _CHECK else become
 
 
 def _map_all_libraries(system: ctypes.CDLL) -> None:

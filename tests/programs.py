@@ -5,7 +5,6 @@ import os
 import queue
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -13,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Generic, TypeVar
 
-from tests import prepared
+from tests import prepared, prepared_children
 
-PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
+PLEXIGATE = prepared_children.PLEXIGATE
 START_SECONDS = 30.0  # a browser on a busy machine
 STOP_SECONDS = 10.0
 LINE_SECONDS = 10.0

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests import prepared
 from tests.configurations import Site
 from tests.integration.stage import workers_of
 from tests.prepared_children import refused
-from tests.programs import PLEXIGATE, NotReadyError, plexigate
+from tests.programs import PLEXIGATE, NotReadyError, plexigate, plexigate_listeners, program
 from tests.waiting import until_found
 
 
@@ -19,12 +20,15 @@ def test_what_a_broken_configuration_is_told_is_the_same(tmp_path: Path) -> None
     file = tmp_path / "plexigate.toml"
     file.write_text("nonsense = 1\n")
     command = [PLEXIGATE, "run", str(file)]
-    started = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    with refused():
+        started = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    child = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     forked = prepared.run(command)
     with pytest.raises(NotReadyError) as caught, plexigate(file):
         pytest.fail("it runs")
     assert "nonsense" in started.stderr
-    assert (forked.returncode, forked.stdout, forked.stderr) == (started.returncode, started.stdout, started.stderr)
+    for one in (child, forked):
+        assert (one.returncode, one.stdout, one.stderr) == (started.returncode, started.stdout, started.stderr)
     assert list(caught.value.output) == (started.stdout + started.stderr).splitlines()
 
 
@@ -64,6 +68,16 @@ def test_program_that_has_ended_is_seen_to() -> None:
     process.terminate()  # of what is gone
     process.close()
     until_found(lambda: not Path(f"/proc/{process.pid}").exists())
+
+
+def test_command_that_a_test_starts_is_forked_unless_it_is_to_be_started(tmp_path: Path) -> None:
+    site = Site.make(tmp_path)
+    command = [PLEXIGATE, "run", str(site.write(site.minimal))]
+    words = []
+    for how in (nullcontext, refused):
+        with how(), program(command, plexigate_listeners) as running:
+            words.append(Path(f"/proc/{running.pid}/cmdline").read_bytes().split(b"\0")[1])
+    assert words == [b"-m", PLEXIGATE.encode()]
 
 
 def test_variables_that_are_read_before_the_program_need_a_start() -> None:

@@ -15,6 +15,7 @@ from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token, besides, remarks_of
 from tests.integration.gateway import complaints, events
 from tests.integration.stage import workers_of
+from tests.prepared_children import refused
 from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
 from tests.programs import plexigate as proxy
 
@@ -75,7 +76,7 @@ def libraries(process: int) -> str:
 def test_curl_is_served(hsm_site: HsmSite) -> None:
     configuration = hsm_site.write(text_of(hsm_site), workers=2)
     plexi = hsm_site.hsm.shim.token("plexi")
-    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, hsm_site.hsm.environment) as running:
+    with refused(), proxy(configuration, hsm_site.hsm.environment) as running:
         workers = workers_of(running.pid)
         assert len(workers) == 2
         assert [curl(hsm_site, running) for _ in range(8)] == ["502"] * 8  # by the proxy: there is nobody behind it
@@ -130,7 +131,7 @@ def test_workers_are_somebody_who_may_not_read_the_pin(public_site: HsmSite) -> 
     nobody = pwd.getpwnam("nobody").pw_uid
     public_site.hsm.give_to(nobody)
     configuration = public_site.write(text, workers=2, top='user = "nobody"\n')
-    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, public_site.hsm.environment) as running:
+    with refused(), proxy(configuration, public_site.hsm.environment) as running:
         assert {Path(f"/proc/{one}").stat().st_uid for one in processes(running.pid)} <= {0, nobody}
         assert [curl(public_site, running) for _ in range(4)] == ["502"] * 4, running.output
         assert public_site.hsm.shim.token("plexi").calls("C_Sign") == 4

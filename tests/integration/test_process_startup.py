@@ -16,6 +16,7 @@ from tests.broken_documents import World, as_toml, broken
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.integration.gateway import Trust, complaints, events, gateway
 from tests.integration.upstreams import ScriptedServer
+from tests.prepared_children import refused
 from tests.programs import PLEXIGATE, plexigate_listeners, program
 
 SHIPPED = Path(config.__file__).parent
@@ -93,7 +94,8 @@ class TestReady:
     def test_log_goes_to_its_file(self, chat: Site, tmp_path: Path) -> None:
         log = tmp_path / "plexigate.log"
         path = chat.write(chat.minimal + f'[log]\nfile = "{log}"\n', "logged.toml")
-        process = subprocess.Popen([PLEXIGATE, "run", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        with refused():
+            process = subprocess.Popen([PLEXIGATE, "run", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         while not (log.exists() and b'"event": "ready"' in log.read_bytes()):
             assert process.poll() is None
         process.terminate()

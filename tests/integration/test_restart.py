@@ -20,7 +20,7 @@ from tests.hostile.client import Address, Client
 from tests.integration.stage import workers_of
 from tests.ports import lasting_port
 from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
-from tests.service_manager import STORE, Manager, launcher
+from tests.service_manager import STORE, Manager
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, backend_port
 from tests.waiting import until_found
@@ -54,9 +54,11 @@ class Service:
     def process(self) -> Iterator[Proxy]:
         """The next process of the service."""
         units = [] if self.unit is None else [("public", self.unit.fileno())]
-        prefix, descriptors = launcher([*units, *self.manager.kept])
-        command = ["env", *self.manager.environment, *prefix, PLEXIGATE, "run", str(self.scene.path)]
-        with program(command, plexigate_listeners, descriptors=descriptors) as running:
+        sockets = [*units, *self.manager.kept]
+        environment = dict(one.split("=", 1) for one in self.manager.environment)
+        environment |= {"LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": ":".join(name for name, _ in sockets)}
+        command, descriptors = [PLEXIGATE, "run", str(self.scene.path)], [number for _, number in sockets]
+        with program(command, plexigate_listeners, environment, descriptors) as running:
             workers = workers_of(running.pid)
             try:
                 yield running
@@ -97,7 +99,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
 
 
 ONE = pytest.mark.parametrize("service", ["store"], indirect=True)
-"""For what has nothing to do with where the sockets come from: each process costs 2 s of CPU, as it is started and not forked."""
+"""For what has nothing to do with where the sockets come from."""
 
 
 def ended(pid: int) -> None:

@@ -42,9 +42,7 @@ FAILING = (
 @contextmanager
 def upgradable(directory: Path, **settings: Any) -> Iterator[Scene]:
     """A scene whose parent may be another process at the end."""
-    with scene(
-        directory, ["env"], listener=H2, **{"extra": EXTRA, **settings}
-    ) as running:  # as it is started, it is started anew
+    with scene(directory, listener=H2, **{"extra": EXTRA, **settings}) as running:
         try:
             yield running
         finally:
