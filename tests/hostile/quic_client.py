@@ -79,6 +79,7 @@ class QuicClient(QuicConnection):
         self.retired: set[int] = set()
         self.received_bytes = 0
         self.sent_bytes = 0
+        self.key_updates = 0
         self._acked = set[int]()
         self._pings = 0
 
@@ -97,7 +98,7 @@ class QuicClient(QuicConnection):
         return made
 
     def rebind(self, source: str | None = None) -> None:
-        """Continue from another port, and another address if there is one, as behind a NAT that has forgotten the client."""
+        """Continue from another port, or another address: behind a NAT that has forgotten the client."""
         self.sock.close()
         self.source = source or self.source
         self.sock = self._socket()
@@ -200,6 +201,10 @@ class QuicClient(QuicConnection):
             self.on_event(event)
 
     # -- what aioquic does not tell
+
+    def _log_key_updated(self, key_type: str, trigger: str) -> None:
+        self.key_updates += trigger == "local_update" and key_type == "server_1rtt_secret"
+        super()._log_key_updated(key_type, trigger)
 
     def _handle_path_response_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
         self.path_responses += 1
