@@ -150,6 +150,13 @@ def requests_of(data: bytes, then: Callable[[int], bytes] | None = None, number:
     return flood
 
 
+def used_up_ids(client: Http3Client) -> None:
+    """Each packet to another ID, for each of which the proxy makes a new one."""
+    for _ in range(500):
+        client.quic.change_connection_id()
+        client.quic.sync()
+
+
 FLOODS: dict[str, tuple[Deed, str | None]] = {
     # CVE-2023-44487
     "rapid_reset": (requests_of(h3.get(), lambda one: reset_stream(one, len(h3.get()))), "rapid_reset"),
@@ -164,6 +171,7 @@ FLOODS: dict[str, tuple[Deed, str | None]] = {
     "path_responses": (each(5_000, lambda _: b"\x1b" + os.urandom(8)), None),
     "retired_ids": (each(5_000, lambda one: number_frame(0x19, one)), "protocol_error"),
     "ids_that_retire_others": (each(5_000, lambda one: new_connection_id(one + 1, retire=one + 1)), "protocol_error"),
+    "ids_of_ours_that_are_used_up": (used_up_ids, None),
     "streams_blocked": (each(20_000, lambda one: number_frame(0x16, one % 128)), None),
     "data_blocked": (each(20_000, lambda one: number_frame(0x14, one)), None),
     "max_data": (each(20_000, lambda one: number_frame(0x10, one)), None),
