@@ -64,6 +64,7 @@ class Browser:
     """The connection to one browser, and the events that nobody has taken yet."""
 
     _connection: ClientConnection
+    _profile: dict[str, str] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _events: list[Event] = field(default_factory=list)
 
@@ -101,7 +102,7 @@ class Browser:
     async def open_tab(self, url: str, *, width: int = 1000, height: int = 700) -> "Tab":
         """A new tab that has loaded `url`; its network events are recorded from the start."""
         target = await self.command(
-            "Target.createTarget", url="about:blank", width=width, height=height, newWindow=True
+            "Target.createTarget", url="about:blank", width=width, height=height, newWindow=True, **self._profile
         )
         attached = await self.command("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         tab = Tab(self, attached["sessionId"])
@@ -189,13 +190,23 @@ def trust_in(database: Path, authority: Path) -> None:
 @asynccontextmanager
 async def chromium(home: Path) -> AsyncIterator[Browser]:
     """A headless Chromium with `home` as its HOME, for the time of the block."""
-    with _browser_process(home) as address:
+    with running_chromium(home) as address:
         async with connect(address, max_size=None, proxy=None) as connection:
             yield Browser(connection)
 
 
+@asynccontextmanager
+async def private_window(address: str) -> AsyncIterator[Browser]:
+    """A headless Chromium that runs, as one that has stored nothing; its tabs close with the block."""
+    async with connect(address, max_size=None, proxy=None) as connection:
+        made = await Browser(connection).command("Target.createBrowserContext", disposeOnDetach=True)
+        yield Browser(connection, {"browserContextId": made["browserContextId"]})
+
+
 @contextmanager
-def _browser_process(home: Path) -> Iterator[str]:
+def running_chromium(home: Path) -> Iterator[str]:
+    """A headless Chromium for the time of the block; answers where it takes commands. To start it costs 2 s of CPU."""
+
     def devtools_address(line: str) -> str | None:
         found = _LISTENING.search(line)
         return found and found[1]

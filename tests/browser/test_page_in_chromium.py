@@ -1,7 +1,7 @@
 """The page of the admin server in Chromium: it is live, it is for everybody, and it runs nothing that is not its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from proxy.observe.alert_kinds import AlertKind, AlertUrgency
 from proxy.observe.counts.counters import Counters
 from proxy.observe.readiness import READY, NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import ListenerFacts, Scrape, TokenScrape
-from tests.browser.devtools import Browser, Tab, chromium
+from tests.browser.devtools import Browser, Tab, private_window, running_chromium
 from tests.fakes_admin import DAY, DOWN, NOW, FakeControl, fed, host_of, scrape, server, worker
 
 pytestmark = pytest.mark.paced
@@ -38,6 +38,13 @@ ROTATES: Any = {
     "next": {"at": "2026-06-20T00:00:00+00:00", "urgency": "calm"},
     "last_error": None,
 }
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where one for all tests takes commands."""
+    with running_chromium(tmp_path_factory.mktemp("home")) as address:
+        yield address
 
 
 @dataclass
@@ -90,14 +97,16 @@ class Scene:
 
 
 @asynccontextmanager
-async def shown(directory: Path, answer: Scrape, listed: list[Any] | None = None) -> AsyncIterator[Scene]:
+async def shown(
+    directory: Path, chromium: str, answer: Scrape, listed: list[Any] | None = None
+) -> AsyncIterator[Scene]:
     control, errors = FakeControl(answer), list[BaseException]()
     control.rotating.listed = [ROTATES] if listed is None else listed
     settings = AdminSettings(directory / "run" / "admin.sock", ())
     admin = AdminServer(control.parts, settings, host_of(errors))
     await admin.start()
     try:
-        async with PageForwarder(settings.socket).serving(0) as url, chromium(directory / "home") as browser:
+        async with PageForwarder(settings.socket).serving(0) as url, private_window(chromium) as browser:
             scene = Scene(control, browser, url, directory)
             for times in range(2, 8):
                 control.history.note(control.answer)
@@ -108,8 +117,8 @@ async def shown(directory: Path, answer: Scrape, listed: list[Any] | None = None
     assert errors == []
 
 
-async def test_page_is_live_and_loads_nothing_else(tmp_path: Path) -> None:
-    async with shown(tmp_path, replace(scrape(), alerts=(), configured_at=scrape().now - DAY)) as scene:
+async def test_page_is_live_and_loads_nothing_else(tmp_path: Path, chromium: str) -> None:
+    async with shown(tmp_path, chromium, replace(scrape(), alerts=(), configured_at=scrape().now - DAY)) as scene:
         tab = await scene.open()
         assert await tab.evaluate("readiness.textContent") == "Ready: every worker, certificate and route can serve."
         await tab.wait_until("document.querySelector('.live.on')")
@@ -144,8 +153,8 @@ async def test_page_is_live_and_loads_nothing_else(tmp_path: Path) -> None:
         assert scene.wrong() == []
 
 
-async def test_page_is_for_everybody(tmp_path: Path) -> None:
-    async with shown(tmp_path, replace(scrape(), alerts=())) as scene:
+async def test_page_is_for_everybody(tmp_path: Path, chromium: str) -> None:
+    async with shown(tmp_path, chromium, replace(scrape(), alerts=())) as scene:
         tab = await scene.open()
         await tab.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         await audited(scene, tab)
@@ -169,12 +178,12 @@ async def audited(scene: Scene, tab: Tab) -> None:
             assert await tab.evaluate(AUDIT) == [], (scheme, width)
 
 
-async def test_hundreds_of_certificates_stay_readable(tmp_path: Path) -> None:
+async def test_hundreds_of_certificates_stay_readable(tmp_path: Path, chromium: str) -> None:
     first = scrape().certificates[0]
     many = [
         replace(first, identity=f"identity-{n}", begins_at=NOW - DAY, expires_at=NOW + n * DAY) for n in range(1, 201)
     ]
-    async with shown(tmp_path, replace(scrape(), certificates=many)) as scene:
+    async with shown(tmp_path, chromium, replace(scrape(), certificates=many)) as scene:
         tab = await scene.open(width=360)
         await tab.evaluate("document.querySelector('#certificates summary').click()")
         bars = await tab.evaluate("document.getElementById('timeline').innerText")
@@ -185,11 +194,11 @@ async def test_hundreds_of_certificates_stay_readable(tmp_path: Path) -> None:
         assert await tab.evaluate(AUDIT) == []
 
 
-async def test_sections_fold_on_a_phone_and_a_browser_remembers_which(tmp_path: Path) -> None:
+async def test_sections_fold_on_a_phone_and_a_browser_remembers_which(tmp_path: Path, chromium: str) -> None:
     is_open = (
         "[...document.querySelectorAll('details.fold')].filter((one) => one.open).map((one) => one.parentElement.id)"
     )
-    async with shown(tmp_path, replace(scrape(), tokens=())) as scene:
+    async with shown(tmp_path, chromium, replace(scrape(), tokens=())) as scene:
         tab = await scene.open(width=360)
         assert await tab.evaluate(is_open) == ["alerts", "traffic"]
         assert await tab.evaluate("document.documentElement.scrollHeight") < 4_000
@@ -202,8 +211,8 @@ async def test_sections_fold_on_a_phone_and_a_browser_remembers_which(tmp_path: 
         assert await tab.evaluate("document.querySelector('nav a[href=\"#tokens\"]').checkVisibility()") is False
 
 
-async def test_a_selection_survives_the_refresh(tmp_path: Path) -> None:
-    async with shown(tmp_path, scrape()) as scene:
+async def test_a_selection_survives_the_refresh(tmp_path: Path, chromium: str) -> None:
+    async with shown(tmp_path, chromium, scrape()) as scene:
         tab = await scene.open()
         await tab.evaluate(
             "getSelection().selectAllChildren(document.querySelector('#upstreams-table td:nth-child(2)'))"
@@ -218,11 +227,11 @@ async def test_a_selection_survives_the_refresh(tmp_path: Path) -> None:
         assert await tab.evaluate("getSelection().toString()") == "http://10.0.0.1:8000"
 
 
-async def test_colours_mean_the_same_in_all_plots_of_handshakes(tmp_path: Path) -> None:
+async def test_colours_mean_the_same_in_all_plots_of_handshakes(tmp_path: Path, chromium: str) -> None:
     colours = """[...document.querySelectorAll('#tls-plots figure')].slice(0, 2).map((figure) =>
         Object.fromEntries([...figure.querySelectorAll('.legend li')].map((one) =>
             [one.childNodes[1].data, one.querySelector('rect').getAttribute('class')])))"""
-    async with shown(tmp_path, scrape()) as scene:
+    async with shown(tmp_path, chromium, scrape()) as scene:
         tab = await scene.open()
         await tab.wait_until("document.getElementById('tls-plots').textContent.includes('X25519 (classical)')")
         outcomes, groups = await tab.evaluate(colours)
@@ -230,7 +239,7 @@ async def test_colours_mean_the_same_in_all_plots_of_handshakes(tmp_path: Path) 
         assert outcomes["classical: the client cannot"] == groups["X25519 (classical)"] == "f4"
 
 
-async def test_hostile_text_stays_text(tmp_path: Path) -> None:
+async def test_hostile_text_stays_text(tmp_path: Path, chromium: str) -> None:
     counters = Counters(lambda: (0, 0))
     counters.breaking.add("public", None, "192.0.2.7", [(b"User-Agent", HOSTILE.encode())])
     counters.failure(HOSTILE, HOSTILE)
@@ -246,7 +255,7 @@ async def test_hostile_text_stays_text(tmp_path: Path) -> None:
         version=HOSTILE,
     )
     hostile = ROTATES | {"identity": HOSTILE, "names": [HOSTILE], "issuer": HOSTILE, "last_error": HOSTILE}
-    async with shown(tmp_path, answer, [hostile]) as scene:
+    async with shown(tmp_path, chromium, answer, [hostile]) as scene:
         scene.control.answer = replace(answer, now=scene.control.answer.now + 10)
         tab = await scene.open(width=360)
         await tab.wait_until("document.querySelector('#classical-tables table')")
@@ -275,8 +284,8 @@ async def test_hostile_text_stays_text(tmp_path: Path) -> None:
             assert await tab.evaluate(refused) == "TypeError", attempt
 
 
-async def test_without_scripts_there_is_the_state_and_what_is_missing(tmp_path: Path) -> None:
-    async with shown(tmp_path, replace(scrape(), readiness=NOT_READY)) as scene:
+async def test_without_scripts_there_is_the_state_and_what_is_missing(tmp_path: Path, chromium: str) -> None:
+    async with shown(tmp_path, chromium, replace(scrape(), readiness=NOT_READY)) as scene:
         tab = await scene.tab()
         await tab.command("Emulation.setScriptExecutionDisabled", value=True)
         await tab.navigate(scene.url)
@@ -287,12 +296,12 @@ async def test_without_scripts_there_is_the_state_and_what_is_missing(tmp_path: 
         assert "Asking the proxy" not in names
 
 
-async def test_keyboard_reaches_everything_and_reads_the_plots(tmp_path: Path) -> None:
+async def test_keyboard_reaches_everything_and_reads_the_plots(tmp_path: Path, chromium: str) -> None:
     async def press(key: str) -> None:
         for kind in ("keyDown", "keyUp"):
             await tab.command("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=CODES[key])
 
-    async with shown(tmp_path, scrape()) as scene:
+    async with shown(tmp_path, chromium, scrape()) as scene:
         tab = await scene.open()
         await press("Tab")
         assert await tab.evaluate("document.activeElement.className") == "skip"
@@ -315,12 +324,12 @@ async def test_keyboard_reaches_everything_and_reads_the_plots(tmp_path: Path) -
 CODES = {"Tab": 9, "Home": 36, "ArrowRight": 39}
 
 
-async def test_page_says_that_the_proxy_is_away_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
+async def test_page_says_that_the_proxy_is_away_and_goes_on_when_it_is_back(tmp_path: Path, chromium: str) -> None:
     control = FakeControl(replace(scrape(), readiness=READY))
     settings = AdminSettings(tmp_path / "run" / "admin.sock", ())
     first, second = (AdminServer(control.parts, settings, host_of([])) for _ in range(2))
     await first.start()
-    async with PageForwarder(settings.socket).serving(0) as url, chromium(tmp_path / "home") as browser:
+    async with PageForwarder(settings.socket).serving(0) as url, private_window(chromium) as browser:
         tab = await browser.open_tab(url)
         await tab.wait_until("document.querySelector('.live.on')")
         await first.stop()
@@ -335,12 +344,12 @@ async def test_page_says_that_the_proxy_is_away_and_goes_on_when_it_is_back(tmp_
     await asyncio.sleep(0)
 
 
-async def test_page_that_is_refused_says_so_and_does_not_ask_again(tmp_path: Path) -> None:
+async def test_page_that_is_refused_says_so_and_does_not_ask_again(tmp_path: Path, chromium: str) -> None:
     control = FakeControl(replace(scrape(), readiness=READY))
     settings = AdminSettings(tmp_path / "run" / "admin.sock", ())
     admin = AdminServer(control.parts, settings, host_of([]))
     await admin.start()
-    async with chromium(tmp_path / "home") as browser:
+    async with private_window(chromium) as browser:
         async with PageForwarder(settings.socket).serving(0) as url:
             tab = await browser.open_tab(url)
             await tab.wait_until("document.querySelector('.live.on')")
