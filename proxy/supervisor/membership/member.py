@@ -46,8 +46,8 @@ from proxy.supervisor.membership.values import FleetKey, ValueUnusable
 _KEEP_SECONDS: Final = LEASE_SECONDS / 3
 _RETRY_SECONDS: Final = 1.0
 """After a failure of the store, or of the disk."""
-_SKEW_SECONDS: Final = 30.0
-"""Between two looks at the clock of the store."""
+_LOOK_SECONDS: Final = 30.0
+"""Between two looks at the clock of the store, and at its watch."""
 _ACCEPTED: Final = 1
 """The revision of a node that is to take from a store that has lost changes."""
 
@@ -82,6 +82,7 @@ class Member:
         self._heard = asyncio.Event()
         self._news = asyncio.Event()
         self.revision = 0
+        self._refused_at = 0  # the revision that this node knew when the store last refused a change
         self.connected: Final = asyncio.Event()
         self.skew: float | None = None
         """By how many seconds the clock of this node was ahead of that of the store."""
@@ -202,7 +203,7 @@ class Member:
             group.create_task(self._watch(snapshot.revision + 1))
             group.create_task(self._take_what_is_heard())
             group.create_task(self._try_to_lead())
-            group.create_task(self._watch_clock())
+            group.create_task(self._look())
 
     async def _watch(self, revision: int) -> None:
         async with aclosing(self.shared.watch(revision)) as news:
@@ -228,9 +229,12 @@ class Member:
         self.skew = self.clock() - now
         require_skew(self.skew)
 
-    async def _watch_clock(self) -> None:
+    async def _look(self) -> None:
         while True:
-            await asyncio.sleep(_SKEW_SECONDS)
+            refused_at = self._refused_at
+            await asyncio.sleep(_LOOK_SECONDS)
+            if refused_at == self.revision:  # there was a change to hear of
+                raise SharedAway("it answers, but its watch tells nothing")
             self._require_clock(await self.shared.time())
 
     async def _take(self) -> None:
@@ -439,4 +443,8 @@ class Member:
         there = self.entries
         names = (*writes, place_of(self.key.epoch + 1))
         compares = {name: there[name].revision if name in there else 0 for name in names}
-        await self.shared.commit(compares, writes, token, lasts_seconds)
+        try:
+            await self.shared.commit(compares, writes, token, lasts_seconds)
+        except Conflict:
+            self._refused_at = self.revision
+            raise

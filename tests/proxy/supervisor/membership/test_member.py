@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from proxy.observe.events.secrets import FleetAway
 from proxy.supervisor.membership.kinds.keys.ticket_plan import AHEAD_SECONDS
 from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.places import FOUNDED
-from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway, Stored
+from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway, StoreChange, Stored
 from proxy.supervisor.membership.shared_kind import NotAMember
 from proxy.supervisor.membership.state import FILE_NAME
 from proxy.supervisor.membership.values import Schemas
@@ -171,7 +171,7 @@ async def test_a_node_with_another_time_serves_and_neither_takes_nor_leads(world
 async def test_a_clock_that_goes_wrong_while_a_node_is_connected_is_noticed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.supervisor.membership.member._SKEW_SECONDS", 0.01)
+    monkeypatch.setattr("proxy.supervisor.membership.member._LOOK_SECONDS", 0.01)
     async with pair(world) as (one, two):
         await until_seen(lambda: two.member.skew == 0.0)
         wrong = world.now + 61
@@ -182,6 +182,37 @@ async def test_a_clock_that_goes_wrong_while_a_node_is_connected_is_noticed(
         assert not one.member.is_leading
         with pytest.raises(SharedAway, match="check NTP on both"):
             await two.member.write({"orders/x": "by its clock"})
+
+
+class DeafShared(MemoryShared):
+    """Its watch tells nothing for a while, as behind a balancer that holds back an answer which does not end."""
+
+    is_deaf = False
+
+    async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
+        async with aclosing(super().watch(revision)) as news:
+            async for changes in news:
+                if self.is_deaf:
+                    await asyncio.get_running_loop().create_future()
+                yield changes
+
+
+async def test_a_watch_that_tells_nothing_is_noticed_and_begun_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.membership.member._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("proxy.supervisor.membership.member._KEEP_SECONDS", 0.001)
+    shared = DeafShared(world.store)
+    node = world.node("one", shared)
+    async with node.running():
+        await node.founds()
+        before = node.tickets.plan
+        shared.is_deaf = True
+        world.now += PERIOD
+        await until_seen(lambda: node.member.fault)
+        assert node.member.fault == "it answers, but its watch tells nothing"
+        shared.is_deaf = False
+        await until_seen(lambda: node.member.fault is None and node.tickets.plan != before)
 
 
 async def test_a_node_of_another_fleet_at_the_same_place_writes_over_nothing(world: World, tmp_path: Path) -> None:
