@@ -264,9 +264,11 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
     AlertKind.FLEET_AWAY: KindFacts(
         _WARNING,
         "the node",
-        "The store of the fleet, or something in it, cannot be used, and what the node has planned without it ends in 18 hours "
-        "or less. The alert is serious from six hours on, and if this node has not joined its fleet; it is critical in the last hour.",
-        "Check etcd, and the network to it: `plexigate fleet status`, `plexigate doctor`.",
+        "The store of the fleet, or something in it, cannot be used, or no leader plans while the store answers; and what is "
+        "planned ends in 18 hours or less. The alert is serious from six hours on, and if this node has not joined its fleet; it "
+        "is critical in the last hour.",
+        "Check etcd, and the network to it: `plexigate fleet status`, `plexigate doctor`. If the store names a leader that does not "
+        "lead, delete the key `leader` below `fleet.prefix` in etcd: another node leads at once.",
         after_seconds=60.0,
     ),
     AlertKind.FLEET_CLOCK: KindFacts(

@@ -4,6 +4,7 @@ status. Pure."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
+from typing import Final
 
 from proxy.figures.snapshot import Counts, ServerCounts, Snapshot
 from proxy.observe.alert import OpenAlert
@@ -216,6 +217,10 @@ class FleetFault(Enum):
     CLOCK = auto()
     RESTORED = auto()
     """The store has lost changes."""
+
+
+TICKETS_PLANNED: Final = "session ticket keys"
+"""What a leader always plans a day ahead."""
 
 
 @dataclass(frozen=True, slots=True)

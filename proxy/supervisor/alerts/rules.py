@@ -13,7 +13,14 @@ from proxy.limits.reasons import ConnectionReason
 from proxy.observe.alert import Concern, span, utc
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 from proxy.observe.readiness import ReadinessSubject
-from proxy.observe.scrape import CertificateFacts, FleetFacts, FleetFault, RevocationFacts, Scrape
+from proxy.observe.scrape import (
+    TICKETS_PLANNED,
+    CertificateFacts,
+    FleetFacts,
+    FleetFault,
+    RevocationFacts,
+    Scrape,
+)
 from proxy.supervisor.alerts.growth import Growth
 from proxy.upstream.pooling.statistics import ServerState
 
@@ -32,7 +39,7 @@ _FLEET_LEFT: Final = (
     (6 * _HOUR, AlertUrgency.SERIOUS),
     (18 * _HOUR, AlertUrgency.WARNING),
 )
-"""What is planned without the store of the fleet, in seconds. A day is planned at least."""
+"""What is planned ahead, in seconds: a day at least, while a leader plans."""
 _OF_FLEET: Final = {
     FleetFault.CLOCK: AlertKind.FLEET_CLOCK,
     FleetFault.RESTORED: AlertKind.FLEET_RESTORED,
@@ -255,10 +262,7 @@ def _fleet(facts: AlertFacts) -> Iterator[Concern]:
     fleet = facts.scrape.fleet
     if fleet is None:
         return
-    if fleet.fault is not None and (kind := _OF_FLEET.get(fleet.kind)) is not None:
-        yield _concern(kind, fleet.node, fleet.fault)
-    elif fleet.fault is not None:
-        yield from _fleet_away(fleet, facts.scrape)
+    yield from _fleet_store(fleet, facts.scrape)
     for node, (at, how) in fleet.broken_logs.items():
         if facts.scrape.now - at < _DAY:
             yield _concern(AlertKind.FLEET_LOG_BROKEN, node, f"the audit log of {node} does not go on: {how}")
@@ -266,6 +270,17 @@ def _fleet(facts: AlertFacts) -> Iterator[Concern]:
         for node, digest in fleet.others.items():
             text = f"{node} serves by configuration {digest[:12]}, and the leader, {fleet.node}, by another one"
             yield _concern(AlertKind.FLEET_CONFIGURATION, node, text)
+
+
+def _fleet_store(fleet: FleetFacts, scrape: Scrape) -> Iterator[Concern]:
+    if fleet.fault is None:
+        if TICKETS_PLANNED in fleet.planned:  # also when someone else has written who leads
+            why = f"no leader plans for the fleet; its store names {fleet.leader or 'none'}"
+            yield from _planned_for(fleet.planned[TICKETS_PLANNED] - scrape.now, TICKETS_PLANNED, fleet, why)
+    elif (kind := _OF_FLEET.get(fleet.kind)) is not None:
+        yield _concern(kind, fleet.node, fleet.fault)
+    else:
+        yield from _fleet_away(fleet, scrape)
 
 
 def _fleet_away(fleet: FleetFacts, scrape: Scrape) -> Iterator[Concern]:
@@ -277,7 +292,11 @@ def _fleet_away(fleet: FleetFacts, scrape: Scrape) -> Iterator[Concern]:
     issued = [one for one in scrape.certificates if one.is_issued]
     certificates = [(one.expires_at, f"the certificate of {one.identity}") for one in issued]
     until, what = min([*certificates, *((at, what) for what, at in fleet.planned.items())])
-    left = max(until - scrape.now, 0.0)
+    yield from _planned_for(until - scrape.now, what, fleet, why)
+
+
+def _planned_for(left: float, what: str, fleet: FleetFacts, why: str) -> Iterator[Concern]:
+    left = max(left, 0.0)
     for most, urgency in _FLEET_LEFT:
         if left <= most:
             text = f"{why}; planned for {span(left)}: {what}"

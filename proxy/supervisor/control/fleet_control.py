@@ -20,7 +20,7 @@ from proxy.api.fleet import (
     InvitationDocument,
     JoinDocument,
 )
-from proxy.observe.scrape import FleetFacts, FleetFault
+from proxy.observe.scrape import TICKETS_PLANNED, FleetFacts, FleetFault
 from proxy.supervisor.membership.admissions import INVITED_SECONDS, Admissions, MemberFacts, NotAdmitted
 from proxy.supervisor.membership.epochs import Expelled, recoverable
 from proxy.supervisor.membership.joining import NotJoined
@@ -107,7 +107,7 @@ class SupervisorFleet:
             node=member.name,
             fault=member.fault,
             kind=_KINDS_OF_FAULT.get(type(member.trouble), FleetFault.STORE),
-            planned={} if plan is None else {"session ticket keys": plan.until, **self._planned()},
+            planned={} if plan is None else {TICKETS_PLANNED: plan.until, **self._planned()},
             leader=leader_of(member.entries),
             is_leading=member.is_leading,
             members=len(member.members),

@@ -9,7 +9,7 @@ from certs.sealing.errors import SealingError
 from certs.sealing.files import SealedFileUnusable
 from certs.sealing.recipients import KeyUnreadable, PublicRecipient
 from proxy.net.in_thread import in_thread
-from proxy.supervisor.membership.epochs import begun, newest, place_of, recoverable
+from proxy.supervisor.membership.epochs import begun, newest, next_record, place_of, recoverable
 from proxy.supervisor.membership.joining import Invitation, JoinRequest, NotJoined
 from proxy.supervisor.membership.member import Member
 from proxy.supervisor.membership.places import (
@@ -124,6 +124,10 @@ class Admissions:
             raise NotAdmitted("a node cannot expel itself: run plexigate fleet expel on another member")
         if MEMBERS + node not in places:
             raise NotAdmitted(f"{node} is no member; the members: {', '.join(nodes_of(MEMBERS, places))}")
+        if next_record(key, member.entries) is not None and member.fault is not None:
+            raise NotAdmitted(
+                f"a record of epoch {key.epoch + 1} is there that this node cannot follow: {member.fault}"
+            )
         rows: dict[str, MemberRow] = {
             name.removeprefix(MEMBERS): key.open(name, member.entries[name].value)
             for name in places

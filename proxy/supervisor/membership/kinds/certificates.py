@@ -141,6 +141,8 @@ class SharedCertificates:
 
     async def wish(self, wish: Wish, seconds: float) -> Answer:
         """Have the node that leads rotate, and wait for a new edition, or for an answer."""
+        if not self.answers:
+            raise NotShared(self.why_not)
         before = self.edition(wish.key)
         await self._access.write({f"wishes/{wish.id}": wish_as_json(wish)}, lasts_seconds=int(seconds))
         try:

@@ -316,7 +316,26 @@ def test_a_fleet_whose_store_is_away_while_what_is_planned_ends(left: float | No
     scrape = replace(WELL, fleet=replace(AWAY, planned=planned))
     assert one(scrape) == ("fleet_away", "edge-1", urgency)
     assert concerns(scrape)[0].text == text
-    assert concerns(replace(WELL, fleet=FleetFacts("edge-1", planned=planned))) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "urgency", "text"),
+    [
+        (18 * 3_600, "warning", "planned for 18 h: session ticket keys"),
+        (3_600, "critical", "planned for 60 min: session ticket keys"),
+    ],
+)
+@pytest.mark.parametrize("leader", [None, "edge-9"])
+def test_a_fleet_that_nobody_leads_while_its_store_answers(
+    left: float, urgency: str, text: str, leader: str | None
+) -> None:
+    """Rings that rotate each hour are planned for an hour, and that is well."""
+    fleet = FleetFacts("edge-1", planned={"session ticket keys": NOW + left, "rings": NOW + 3_600}, leader=leader)
+    scrape = replace(WELL, fleet=fleet)
+    assert one(scrape) == ("fleet_away", "edge-1", urgency)
+    assert concerns(scrape)[0].text == f"no leader plans for the fleet; its store names {leader or 'none'}; {text}"
+    planned = {"session ticket keys": NOW + 19 * 3_600, "rings": NOW + 3_600}
+    assert concerns(replace(WELL, fleet=replace(fleet, planned=planned))) == []
 
 
 def test_an_outage_alone_is_no_concern_while_enough_is_planned() -> None:

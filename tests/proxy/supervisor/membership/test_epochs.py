@@ -335,6 +335,10 @@ async def test_a_spoilt_record_stops_nothing_else(world: World) -> None:
         nodes[0].member.wake()
         await until_seen(lambda: nodes[1].tickets.plan not in (plan, None))
         assert nodes[1].member.fault == "epochs/2 in the store of the fleet is no value of a fleet"
+        with pytest.raises(
+            NotAdmitted, match=r"^a record of epoch 2 is there that .* cannot follow: epochs/2 in the store"
+        ):
+            await nodes[1].admissions.expel("three")
 
 
 async def test_what_passes_counts_no_more_in_the_next_epoch_until_it_is_written_again(world: World) -> None:

@@ -14,6 +14,7 @@ from certs.issuing.internal_ca.authority import InternalAuthority
 from certs.issuing.issuer import FailureKind, IssueFailed, OrderMemory
 from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
+from proxy.supervisor.membership.epochs import place_of
 from tests.certs.fake_token import FakeToken
 from tests.proxy.supervisor.membership.kinds.certified import CHAT, Certified, both
 from tests.proxy.supervisor.membership.nodes import World, joined
@@ -104,6 +105,20 @@ async def test_a_start_waits_for_no_certificate_that_its_fleet_will_not_issue(wo
         async with two.running():
             await two.rotating.first_round(1_000)
             assert two.current is None
+
+
+async def test_who_asks_hears_at_once_that_no_node_can_issue(world: World, ca: Moody) -> None:
+    one, two = Certified(world, "one", ca), Certified(world, "two", ca)
+    async with both(one, two):
+        await one.serves()
+        await two.agrees(one)
+        world.store.write({place_of(2): b"{}"})
+        for node in (one, two):
+            await until_seen(lambda node=node: node.node.member.fault)  # type: ignore[misc]
+            why = "epochs/2 in the store of the fleet is no value of a fleet"
+            detail = f"no node of the fleet issues while its store cannot be used: {why}"
+            assert (await node.rotate())[-1] == {"ok": False, "detail": detail}
+        assert not two.certificates.wishes
 
 
 async def test_an_operator_rotates_on_any_node_and_hears_how_it_went(world: World, ca: Moody) -> None:
