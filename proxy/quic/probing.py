@@ -19,6 +19,8 @@ from proxy.quic.availability import unavailable
 from proxy.tls.openssl.libssl import InterpreterUnsuitable, bound
 
 _SECONDS: Final = 5.0
+_CONFIRMED_SECONDS: Final = 1.0
+_QUIET_SECONDS: Final = 0.05
 # All that a listener may insist on.
 _GROUPS: Final = b"X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024:MLKEM1024:X25519:P-256:P-384"
 _ALPN: Final = b"\x02h3"
@@ -48,6 +50,7 @@ _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
     "SSL_get_error": (_INT, _POINTER, _INT),
     "SSL_get_event_timeout": (_INT, _POINTER, _POINTER, _POINTER),
     "SSL_get_conn_close_info": (_INT, _POINTER, _POINTER, ctypes.c_size_t),
+    "SSL_handle_events": (_INT, _POINTER),
     "SSL_shutdown_ex": (_INT, _POINTER, ctypes.c_uint64, _POINTER, ctypes.c_size_t),
     "BIO_new_dgram": (_POINTER, _INT, _INT),
     "BIO_ADDR_new": (_POINTER,),
@@ -148,8 +151,21 @@ def _shaken(ssl: int, sock: socket.socket, seconds: float) -> str | None:
         if left <= 0:
             return f"no answer by UDP within {seconds:g} s"
         select.select([sock], [], [], min(left, _next_event(ssl)))
-    library.SSL_shutdown_ex(ssl, _RAPID_WITHOUT_BLOCKING, None, 0)  # the server need not wait for its idle time
+    _close(ssl, sock)
     return None
+
+
+def _close(ssl: int, sock: socket.socket) -> None:
+    """Close the connection, so that the server does not wait for its idle time.
+
+    OpenSSL says so in a Handshake packet until it knows that the server has finished too, and the
+    server reads none of those any more (RFC 9001 section 4.9.2): so first hear what it says then.
+    """
+    wait = _CONFIRMED_SECONDS
+    while select.select([sock], [], [], wait)[0]:
+        _library().SSL_handle_events(ssl)
+        wait = _QUIET_SECONDS
+    _library().SSL_shutdown_ex(ssl, _RAPID_WITHOUT_BLOCKING, None, 0)
 
 
 def _next_event(ssl: int) -> float:
