@@ -58,6 +58,8 @@ _WITH_LARGE_ANSWERS: Final = (Drain, Leave, Prepare, TakeRingUses, TellFigures, 
 # Characters. A part of it is what the worker has sent.
 _LONGEST_FAULT: Final = 300
 _END_SECONDS: Final = 1.0
+_LAST_WORDS_SECONDS: Final = 0.5
+"""A worker that falls has closed its channel before it has written why."""
 
 
 class WorkerProcess:
@@ -164,7 +166,10 @@ class WorkerProcess:
 
     def _channel_lost(self, fault: str | None) -> None:
         # a worker without a channel cannot be led any more: wait for its exit
-        self.fault = None if fault is None else fault[:_LONGEST_FAULT]
+        if fault is None:
+            self._loop.call_later(_LAST_WORDS_SECONDS, self.kill)
+            return
+        self.fault = fault[:_LONGEST_FAULT]
         self.kill()
 
     def _exited(self) -> None:
