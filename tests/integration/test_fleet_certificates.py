@@ -34,7 +34,7 @@ def test_one_node_orders_the_other_answers_and_goes_on_when_the_first_one_is_kil
         # etcd goes: nobody issues, and all serve
         fleet.etcd.kill()
         until_found(lambda: all(node.status["fault"] for node in fleet.nodes))
-        assert "the store of the fleet cannot be used" in one.rotate()[-2]["detail"]
+        assert "no node of the fleet issues while its store cannot be used" in one.rotate()[-2]["detail"]
         fleet.agrees()
 
 

@@ -142,7 +142,9 @@ class SupervisorFleet:
             "fault": member.fault,
             "tickets_until": None if plan is None else plan.until,
             "skew": member.skew,
-            "members": [] if state.key is None else [self._member_row(one) for one in admissions.members()],
+            "members": []
+            if state.key is None
+            else [self._member_row(one) for one in sorted(admissions.members(), key=lambda one: one.node)],
             "requests": [_row(one) for one in admissions.requests()],
             "recoverable": recoverable(member.entries),
         }

@@ -122,7 +122,7 @@ async def test_a_node_joins_and_the_audit_log_has_who_got_the_key(world: World) 
         await theirs.knows("one", "two", "three")
         document = await theirs.control.listed()
         assert list(differences(document, FleetDocument)) == []
-        assert [one["node"] for one in document["members"]] == ["one", "two", "three"]
+        assert [one["node"] for one in document["members"]] == ["one", "three", "two"]
         assert (document["epoch"], document["leader"], document["is_leading"]) == (1, "one", False)
         assert (await mine.control.listed())["is_leading"]
         assert theirs.control.facts() == FleetFacts(
