@@ -226,6 +226,8 @@ def _fork_for(asked: socket.socket) -> Callable[[], None]:
             asked.close()
             there.send(str(os.getpid()).encode())
             there.recv(1)  # now it is
+            here.close()  # and not at the end, when their numbers may be others'
+            there.close()
             return _become(json.loads(request), descriptors)
         pid = here.recv(_LARGEST)
         os.waitpid(between, 0)
