@@ -4,12 +4,10 @@ from collections.abc import Callable
 from typing import Self
 
 from aioquic._buffer import Buffer, BufferReadError
-from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent, StopSendingReceived, StreamDataReceived, StreamReset
 from pylsqpack import Decoder
 
 from tests.hostile import http3_frames as h3
-from tests.hostile.client import Address
 from tests.hostile.http2_client import Stream
 from tests.hostile.quic_client import QuicClient, varint
 from tests.hostile.strict import NotStrict
@@ -21,17 +19,9 @@ _OURS_ONE_WAY = 3
 class Http3Client:
     """One connection that has chosen `h3`. Use as a context manager. It says nothing by itself."""
 
-    def __init__(
-        self,
-        address: Address,
-        server_name: str = "chat.test",
-        settings: QuicConfiguration | None = None,
-        *,
-        source: str = "127.0.0.1",
-        relay: tuple[str, int] | None = None,
-    ) -> None:
-        """Shake hands; `open` comes next."""
-        self.quic = QuicClient(address, server_name, settings, source=source, relay=relay)
+    def __init__(self, quic: QuicClient) -> None:
+        """Shake hands by a client that has sent nothing yet; `open` comes next."""
+        self.quic = quic
         self.quic.on_event = self._came
         self.streams: dict[int, Stream] = {}
         self.stopped: dict[int, int] = {}

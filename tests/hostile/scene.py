@@ -18,6 +18,7 @@ from tests.configurations import process
 from tests.hostile.client import Address, Client, Cut, End
 from tests.hostile.http2_client import Http2Client
 from tests.hostile.http3_client import Http3Client
+from tests.hostile.quic_client import QuicClient
 from tests.hostile.recorder import SENTINEL, Recorder
 from tests.hostile.strict import Message
 from tests.integration.admin import Admin
@@ -300,7 +301,7 @@ class Scene:
 
     def connect_http3(self, *, source: str = "127.0.0.1") -> Http3Client:
         """Open a connection of HTTP/3; nothing was said on it yet."""
-        return Http3Client(self.proxy.listeners["three"], source=source)
+        return Http3Client(QuicClient(self.proxy.listeners["three"], source=source))
 
     def connect_unverified(self, server_name: str | None, listener: str) -> Client:
         """Open a connection under a name that the certificate need not have."""

@@ -19,7 +19,7 @@ from tests.hostile import http3_frames as h3
 from tests.hostile.client import Address
 from tests.hostile.http2_client import Stream
 from tests.hostile.http3_client import Http3Client
-from tests.hostile.quic_client import configuration
+from tests.hostile.quic_client import QuicClient, configuration
 from tests.hostile.strict_frames import Frame, FrameReader, unmasked
 from tests.integration.udp_relay import Relay
 from tests.programs import PLEXIGATE
@@ -53,7 +53,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def client_of(running: Scene, settings: QuicConfiguration | None = None, **options: Any) -> Http3Client:
     """A connection whose handshake is over."""
     address = Address(running.port, running.authority.path)
-    return Http3Client(address, "localhost", settings, **options).open()
+    return Http3Client(QuicClient(address, "localhost", settings, **options)).open()
 
 
 def fields(path: bytes = b"/x", *more: tuple[bytes, bytes], method: bytes = b"GET") -> list[tuple[bytes, bytes]]:
