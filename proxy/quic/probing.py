@@ -161,10 +161,11 @@ def _close(ssl: int, sock: socket.socket) -> None:
     OpenSSL says so in a Handshake packet until it knows that the server has finished too, and the
     server reads none of those any more (RFC 9001 section 4.9.2): so first hear what it says then.
     """
+    ends = time.monotonic() + _CONFIRMED_SECONDS
     wait = _CONFIRMED_SECONDS
-    while select.select([sock], [], [], wait)[0]:
+    while wait > 0 and select.select([sock], [], [], wait)[0]:
         _library().SSL_handle_events(ssl)
-        wait = _QUIET_SECONDS
+        wait = min(_QUIET_SECONDS, ends - time.monotonic())
     _library().SSL_shutdown_ex(ssl, _RAPID_WITHOUT_BLOCKING, None, 0)
 
 

@@ -13,14 +13,7 @@ from proxy.limits.reasons import ConnectionReason
 from proxy.observe.alert import Concern, span, utc
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 from proxy.observe.readiness import ReadinessSubject
-from proxy.observe.scrape import (
-    TICKETS_PLANNED,
-    CertificateFacts,
-    FleetFacts,
-    FleetFault,
-    RevocationFacts,
-    Scrape,
-)
+from proxy.observe.scrape import TICKETS_PLANNED, CertificateFacts, FleetFacts, FleetFault, RevocationFacts, Scrape
 from proxy.supervisor.alerts.growth import Growth
 from proxy.upstream.pooling.statistics import ServerState
 
