@@ -94,4 +94,5 @@ async def test_it_ends_with_a_leader_that_is_killed(hsm: SoftHsm) -> None:
 def test_what_a_lost_process_died_of_is_said() -> None:
     spawned = Spawned()
     os.kill(spawned.pid, 9)
+    os.waitid(os.P_PID, spawned.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked how
     assert "killed by SIGKILL" in str(spawned.lost(calls.tokens()))
