@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from prometheus_client.samples import Sample
 
 from proxy.tls.handshake.results import FailureReason
@@ -127,7 +128,8 @@ class Scene:
         """Wait until something is so, which must come about by itself."""
         ends, never = time.monotonic() + seconds, threading.Event()
         while not is_so():
-            assert time.monotonic() < ends, "it never came about"
+            if time.monotonic() >= ends:
+                pytest.fail("\n".join(["it never came about; the program said at last", *self.running.output[-40:]]))
             never.wait(0.03)  # it takes a scrape, most often
 
 
