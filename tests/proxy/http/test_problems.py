@@ -181,8 +181,9 @@ class TestAccept:
         assert not prefers_html(b"x" * 1014 + b",text/html;q=0.1")
 
     def test_a_long_field_costs_no_more_than_its_beginning(self) -> None:
-        started = time.process_time()
-        for accept in (b"," * 10_000_000, b";" * 10_000_000, b"text/html;q=1," * 1_000_000):
+        several = (b"," * 10_000_000, b";" * 10_000_000, b"text/html;q=1," * 1_000_000)
+        started = time.process_time()  # the fields are there: to make them takes most of a tenth of a second
+        for accept in several:
             prefers_html(accept)
         assert time.process_time() - started < 0.1
 
