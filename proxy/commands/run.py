@@ -135,6 +135,7 @@ async def _supervise(
     supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)
     if succession is not None:
         supervisor.crew.servers.verdicts.adopt(succession.state.verdicts)
+        supervisor.http3.adopt(succession.state.http3)
     figures = ProcessFigures()
     reserve = DescriptorReserve(figures, lambda: supervisor.served.edition.worker_count)
     supervisor.check_servers_unless(reserve.why_not_check)

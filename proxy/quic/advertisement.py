@@ -17,6 +17,16 @@ UNTRIED: Final = "no handshake was tried yet"
 
 
 @dataclass(frozen=True, slots=True)
+class RememberedOffer:
+    """What clients of one listener still remember, for the process that takes over."""
+
+    listener: str
+    port: int
+    seconds: float
+    """How long."""
+
+
+@dataclass(frozen=True, slots=True)
 class Advertisement:
     """What the answers of one listener say.
 
@@ -34,8 +44,11 @@ class Advertisement:
 
     def after(self, fault: str | None, now: float) -> "Advertisement":
         """The next one, when a handshake has succeeded (None), or failed for this reason."""
-        until = now + SECONDS if self.is_offered else self.remembered_until
-        return replace(self, fault=fault, remembered_until=until)
+        return replace(self, fault=fault, remembered_until=self.forgotten_at(now))
+
+    def forgotten_at(self, now: float) -> float:
+        """When no client remembers an offer any more, if none is made from now on."""
+        return now + SECONDS if self.is_offered else self.remembered_until
 
     def at_port(self, port: int) -> "Advertisement":
         """The same at the port of another configuration, where nothing was tried yet."""

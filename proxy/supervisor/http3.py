@@ -3,13 +3,13 @@ and then every five minutes, and has the workers say in their answers what came 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from proxy.observe.events.event import Tell
 from proxy.observe.events.process import Http3NotOffered, Http3Offered
 from proxy.observe.scrape import Http3Facts
-from proxy.quic.advertisement import OFF, Advertisement
+from proxy.quic.advertisement import OFF, Advertisement, RememberedOffer
 from proxy.quic.doors import Http3Door
 from proxy.quic.probing import QuicProbe
 
@@ -47,6 +47,19 @@ class Http3Offers:
     def facts(self) -> dict[str, Http3Facts]:
         """Of each listener with `http3`, whether its answers offer it."""
         return {name: Http3Facts(self._said[name].port, self._said[name].fault) for name in self._tried}
+
+    @property
+    def remembered(self) -> tuple[RememberedOffer, ...]:
+        """What clients remember, for the process that takes over in an upgrade."""
+        now = self._ticks()
+        left = {name: one.forgotten_at(now) - now for name, one in self._said.items()}
+        return tuple(RememberedOffer(name, self._said[name].port, one) for name, one in left.items() if one > 0)
+
+    def adopt(self, remembered: Sequence[RememberedOffer]) -> None:
+        """Take what an older process has offered. `run` withdraws what is offered no more."""
+        now = self._ticks()
+        for one in remembered:
+            self._said[one.listener] = Advertisement(one.port, remembered_until=now + one.seconds)
 
     async def run(self) -> None:
         while True:

@@ -54,6 +54,7 @@ from proxy.supervisor.secrets.ticket_record import TicketRecord
 from proxy.supervisor.servers import ServerControl
 from proxy.supervisor.shared_log import SharedLog
 from proxy.supervisor.stopping import Stopping
+from proxy.supervisor.upgrade.handover import HandedState
 from proxy.supervisor.upgrade.memory import ParentMemory
 from proxy.supervisor.upgrade.upgrading import Upgrading
 from proxy.supervisor.workers.sockets import ListeningSockets
@@ -130,7 +131,13 @@ class Supervisor:
             self.crew,
             self.rotating,
             self.changeover,
-            lambda: TicketRecord(self.served.edition.tickets, safe.since),
+            lambda command: HandedState(
+                TicketRecord(self.served.edition.tickets, safe.since),
+                self.crew.servers.verdicts.all,
+                command.program,
+                command.environment,
+                self.http3.remembered,
+            ),
             lambda: self.memory.document(),
             notifier.main_process,
             tell,

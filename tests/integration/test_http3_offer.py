@@ -17,6 +17,9 @@ from tests.integration.gateway import Gateway, Trust, echo, events, gateway
 from tests.integration.upstreams import scripted
 from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.service_manager import activation
+from tests.upgrades import upgrade
+from tests.waiting import until_found
+from tests.workforces import is_alive
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 
@@ -77,6 +80,19 @@ def test_answers_offer_what_curl_then_uses_until_it_is_switched_off(running: Gat
     os.kill(running.program.pid, signal.SIGHUP)
     running.program.wait_for(lambda output: len(events(output, "http3_not_offered")) == 2 or None)
     assert offered(running) == ["clear"]
+
+
+def test_an_upgrade_that_switches_it_off_has_clients_forget_it(running: Gateway, tmp_path: Path) -> None:
+    assert offered(running) != []
+    file = tmp_path / "gateway-0.toml"
+    file.write_text(file.read_text().replace("http3 = true", "http3 = false"))
+    told = upgrade(file, "--program", PLEXIGATE)
+    assert told.status == 0, told
+    try:
+        until_found(lambda: offered(running) == ["clear"])
+    finally:
+        os.kill(told.last["pid"], signal.SIGTERM)
+        until_found(lambda: not is_alive(told.last["pid"]))
 
 
 def test_sockets_of_the_service_manager_serve_it_by_all_workers(tmp_path: Path) -> None:

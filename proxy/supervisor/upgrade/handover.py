@@ -15,6 +15,7 @@ from typing import Any, Final, TypedDict
 from proxy.processes.channel import close_all
 from proxy.processes.messages.questions import Verdict
 from proxy.processes.upgrade_wire import Said
+from proxy.quic.advertisement import RememberedOffer
 from proxy.supervisor.secrets.ticket_record import NoTicketRecord, TicketRecord
 
 LISTENING: Final = "listening "
@@ -36,6 +37,7 @@ class HandoverBody(TypedDict):
     verdicts: list[tuple[str, str, bool | None, float | None]]
     program: list[str]
     environment: dict[str, str]
+    http3: list[tuple[str, int, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class HandedState:
     """How the new process was started, for its own upgrade."""
     environment: Mapping[str, str] = field(repr=False)
     """Of the first start. The program may have changed its own."""
+    http3: tuple[RememberedOffer, ...] = ()
+    """What clients remember of HTTP/3."""
 
     def as_body(self, names: Sequence[str]) -> HandoverBody:
         """The message, with the names of the descriptors that go with it."""
@@ -58,6 +62,7 @@ class HandedState:
             "verdicts": [(one.upstream, one.server, one.is_up, one.drains_until) for one in self.verdicts],
             "program": list(self.program),
             "environment": dict(self.environment),
+            "http3": [(one.listener, one.port, one.seconds) for one in self.http3],
         }
 
 
@@ -128,4 +133,6 @@ def _state(body: Mapping[str, Any]) -> HandedState:
         tuple(Verdict(str(upstream), str(server), is_up, until) for upstream, server, is_up, until in body["verdicts"]),
         tuple(map(str, body["program"])),
         {str(name): str(value) for name, value in dict(body["environment"]).items()},
+        # a version without it has offered nothing
+        tuple(RememberedOffer(str(name), int(port), float(left)) for name, port, left in body.get("http3", ())),
     )

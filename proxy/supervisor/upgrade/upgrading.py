@@ -51,7 +51,6 @@ from proxy.processes.upgrade_wire import PROTOCOL
 from proxy.rotation.rotating import Rotating
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.reloads.changeover import Changeover
-from proxy.supervisor.secrets.ticket_record import TicketRecord
 from proxy.supervisor.upgrade.former import FormerWorkers
 from proxy.supervisor.upgrade.handover import HandedState
 from proxy.supervisor.upgrade.memory import ParentDocument
@@ -112,19 +111,19 @@ class Upgrading:
         crew: Crew,
         rotating: Rotating,
         changeover: Changeover,
-        tickets: Callable[[], TicketRecord],
+        state: Callable[[StartCommand], HandedState],
         memory: Callable[[], Awaitable[ParentDocument]],
         told_main: Callable[[int], None],
         tell: Tell,
     ) -> None:
-        """`tickets` tells the secrets of session tickets, `memory` is `ParentMemory.document`.
+        """`state` is what a process started like this gets, `memory` is `ParentMemory.document`.
         `told_main` tells the service manager the main process."""
         self._loop = loop
         self._tasks = tasks
         self._crew = crew
         self._rotating = rotating
         self._changeover = changeover
-        self._tickets = tickets
+        self._state = state
         self._memory = memory
         self._told_main = told_main
         self._tell = tell
@@ -318,8 +317,8 @@ class Upgrading:
                 f"version {version} has another protocol of upgrades ({protocol!r}, here {PROTOCOL}): restart instead"
             )
         descriptors = attempt.replaceable.descriptors(self._crew)
-        state = HandedState(self._tickets(), self._crew.servers.verdicts.all, command.program, command.environment)
-        successor.say("handover", state.as_body([name for name, _ in descriptors]), [one for _, one in descriptors])
+        body = self._state(command).as_body([name for name, _ in descriptors])
+        successor.say("handover", body, [one for _, one in descriptors])
         attempt.show({"step": "greeted", "version": version, "sockets": len(self._crew.sockets.handed)})
         while (said := await successor.expect(["step", "ready"], attempt.ends_at - self._loop.time())).kind == "step":
             attempt.show({"step": str(said.body.get("step"))})

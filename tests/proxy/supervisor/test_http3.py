@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pytest
+
 from proxy.observe.events.event import Event
 from proxy.observe.events.process import Http3NotOffered, Http3Offered
 from proxy.observe.scrape import Http3Facts
+from proxy.quic.advertisement import RememberedOffer
 from proxy.quic.doors import Http3Door
 from proxy.supervisor.http3 import Http3Offers
 
@@ -96,6 +99,45 @@ async def test_listener_without_http_3_clears_it_until_clients_have_forgotten() 
     await offers.look()
     assert world.said[-1] == {}
     assert len(world.told) == 2
+
+
+@pytest.mark.parametrize("is_offered", [True, False], ids=["offered", "cleared"])
+async def test_next_process_clears_what_this_one_has_offered(*, is_offered: bool) -> None:
+    before = World()
+    offers = before.offers()
+    assert not offers.remembered
+    await offers.look()
+    left = 3_600.0
+    if not is_offered:
+        before.fault = "no answer"
+        before.now += 300.0
+        await offers.look()
+        before.now += 600.0
+        left -= 600.0
+    assert offers.remembered == (RememberedOffer("public", 443, left),)
+
+    after = World(doors={}, now=5.0)
+    successor = after.offers()
+    successor.adopt(offers.remembered)
+    await successor.look()
+    assert after.said == [{"public": b"clear"}]
+    assert after.told == [Http3NotOffered("public", "http3 is off")]
+    assert successor.remembered == offers.remembered
+    after.now += left
+    await successor.look()
+    assert after.said[-1] == {}
+    assert not successor.remembered
+
+
+async def test_next_process_offers_it_after_a_handshake_of_its_own() -> None:
+    world = World()
+    offers = world.offers()
+    offers.adopt([RememberedOffer("public", 443, 3_600.0)])
+    assert offers.facts() == {}
+    await offers.look()
+    assert len(world.probed) == 1
+    assert world.said == [{"public": OFFER}]
+    assert world.told == [Http3Offered("public", 443)]
 
 
 async def test_other_door_is_tried_at_once() -> None:

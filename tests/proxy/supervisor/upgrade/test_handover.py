@@ -2,6 +2,7 @@
 
 import os
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from proxy.processes.messages.questions import Verdict
 from proxy.processes.upgrade_wire import Said
+from proxy.quic.advertisement import RememberedOffer
 from proxy.supervisor.secrets.ticket_record import TicketRecord
 from proxy.supervisor.upgrade.handover import Handed, HandedState, HandoverUnreadable, read
 from proxy.tls.openssl.tickets import TicketSecrets
@@ -19,6 +21,7 @@ STATE = HandedState(
     (Verdict("chat", "http://10.0.0.1:80", is_up=False), Verdict("chat", "http://10.0.0.2:80", None, 12.5)),
     ("/opt/plexigate/bin/plexigate",),
     {"LANG": "C"},
+    (RememberedOffer("public", 443, 3_600.0),),
 )
 
 
@@ -37,6 +40,12 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
     assert read(said([], later="x"))[0] == STATE
 
 
+def test_an_earlier_version_has_offered_no_http_3() -> None:
+    message = said([])
+    body = {name: value for name, value in message.body.items() if name != "http3"}
+    assert read(replace(message, body=body))[0] == replace(STATE, http3=())
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -45,6 +54,7 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
         {"verdicts": [["chat"]]},
         {"program": None},
         {"environment": 3},
+        {"http3": [["public", 443]]},
         {"names": []},
     ],
 )
