@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxy.commands.hsm.configured import HsmNotConfigured
 from proxy.commands.hsm.recording import Recorder, recorded
 from proxy.commands.hsm.sources import Config, Module, NotChosen, PinFile, SourceOptions, Token, logged_in
 from proxy.commands.hsm.sources import said_errors as token_errors
@@ -133,7 +134,11 @@ def _place(source: SourceOptions, key_file: Path | None, version: int) -> Iterat
         return
     from certs.sealing.sealing_key import TokenKeyImporter
 
-    with logged_in(source.access()) as (process, facts):
+    try:
+        access = source.access()
+    except HsmNotConfigured as error:
+        raise HsmNotConfigured(error.file, error.key, error.found, f"{error.allowed}; or --key-file FILE") from None
+    with logged_in(access) as (process, facts):
         yield TokenKeyImporter(process, facts, version)
 
 

@@ -254,6 +254,16 @@ def test_a_key_goes_to_a_file_or_to_a_token(key: Path, words: list[str], option:
     assert not key.exists()
 
 
+@pytest.mark.parametrize("words", [["init", "--yes"], ["recover"]])
+def test_without_tokens_in_the_configuration_a_file_is_named_too(words: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "plexigate.toml"
+    config.write_text("")
+    result = run(*words, "--config", config)
+    assert result.returncode == 1
+    allowed = "a table [hsm], or --module, --token and --pin-file; or --key-file FILE"
+    assert result.stderr == f"plexigate: {config}: hsm: found nothing; allowed: {allowed}\n"
+
+
 def test_a_key_that_is_there_stays(key: Path) -> None:
     create_key(key)
     before = key.read_bytes()
