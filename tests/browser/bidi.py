@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -127,12 +128,15 @@ class Firefox:
 
 
 @asynccontextmanager
-async def firefox(directory: Path, authority: Path) -> AsyncIterator[Firefox]:
+async def firefox(
+    directory: Path, authority: Path, more_preferences: Mapping[str, object] = MappingProxyType({})
+) -> AsyncIterator[Firefox]:
     """A headless Firefox whose profile is in `directory`, and which trusts `authority` (a PEM file)."""
     profile = directory / "firefox"
     trust_in(profile, authority)
-    preferences = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in _PREFERENCES.items()]
-    (profile / "user.js").write_text("".join(preferences))
+    preferences = {**_PREFERENCES, **more_preferences}
+    lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
+    (profile / "user.js").write_text("".join(lines))
 
     def bidi_address(line: str) -> str | None:
         found = _LISTENING.search(line)

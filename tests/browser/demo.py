@@ -19,6 +19,7 @@ DEMO = Path(__file__).parents[2] / "docker" / "demo"
 CONFIGURATION = """
 [listener.public]
 bind = "127.0.0.1:0"
+http3 = {http3}
 
 [identity.demo]
 names = ["localhost"]
@@ -114,12 +115,11 @@ class Site:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def write(self, chat: str, closing: str = "127.0.0.1:1") -> Path:
+    def write(self, chat: str, closing: str = "127.0.0.1:1", *, http3: bool = False) -> Path:
         """Write the configuration; both are addresses of servers."""
         path = self.directory / "demo.toml"
-        path.write_text(
-            process(path.with_suffix(".sock"), workers=2) + CONFIGURATION.format(chat=chat, closing=closing)
-        )
+        filled = CONFIGURATION.format(chat=chat, closing=closing, http3=str(http3).lower())
+        path.write_text(process(path.with_suffix(".sock"), workers=2) + filled)
         return path
 
 
@@ -135,12 +135,12 @@ def make_site(directory: Path) -> Site:
 
 
 @contextmanager
-def running_demo(site: Site) -> Iterator[Demo]:
+def running_demo(site: Site, *, http3: bool = False) -> Iterator[Demo]:
     """Chat, a server of WebSockets, and the proxy on ports of their own."""
     identity = site.directory / "identity.json"
     command = [sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0", "--payload-identity", str(identity)]
     with in_thread(websocket_server) as closing, program(command, chat_address) as chat:
-        configuration = site.write(chat.ready, f"127.0.0.1:{closing}")
+        configuration = site.write(chat.ready, f"127.0.0.1:{closing}", http3=http3)
         with plexigate(configuration, site.environment) as proxy:
             port = proxy.ready["public"][0].rpartition(":")[2]
             site.plexigate("payload", "identity", "--config", configuration, "--output", identity)

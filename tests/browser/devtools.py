@@ -188,9 +188,9 @@ def trust_in(database: Path, authority: Path) -> None:
 
 
 @asynccontextmanager
-async def chromium(home: Path) -> AsyncIterator[Browser]:
+async def chromium(home: Path, *flags: str) -> AsyncIterator[Browser]:
     """A headless Chromium with `home` as its HOME, for the time of the block."""
-    with running_chromium(home) as address:
+    with running_chromium(home, *flags) as address:
         async with connect(address, max_size=None, proxy=None) as connection:
             yield Browser(connection)
 
@@ -204,7 +204,7 @@ async def private_window(address: str) -> AsyncIterator[Browser]:
 
 
 @contextmanager
-def running_chromium(home: Path) -> Iterator[str]:
+def running_chromium(home: Path, *flags: str) -> Iterator[str]:
     """A headless Chromium for the time of the block; answers where it takes commands. To start it costs 2 s of CPU."""
 
     def devtools_address(line: str) -> str | None:
@@ -212,6 +212,6 @@ def running_chromium(home: Path) -> Iterator[str]:
         return found and found[1]
 
     environment = {name: str(home) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
-    command = [os.environ.get("CHROMIUM", "chromium"), *FLAGS, f"--user-data-dir={home}/profile", "about:blank"]
+    command = [os.environ.get("CHROMIUM", "chromium"), *FLAGS, *flags, f"--user-data-dir={home}/profile", "about:blank"]
     with program(command, devtools_address, environment) as running:
         yield running.ready
