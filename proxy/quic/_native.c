@@ -1679,12 +1679,12 @@ static PyObject *connection_parameters(Connection *self, PyObject *unused)
 
 static int use_secret(Connection *self, const unsigned char *data, size_t count)
 {
-    int level = data[0], is_ours = data[1];
     unsigned char iv[IV];
     ngtcp2_crypto_aead_ctx aead = {0};
     ngtcp2_crypto_cipher_ctx header = {0};
     if (count < 4)
         return -1;
+    int level = data[0], is_ours = data[1];
     self->suite = suite_of((uint16_t)(data[2] << 8 | data[3]));
     if (count - 4 != self->suite.hash_bytes)
         return -1;
