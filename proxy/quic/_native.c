@@ -2428,21 +2428,27 @@ static PyObject *send_one(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* The version and both connection IDs of a packet; None if it has none that can be read. */
+/* The version and both connection IDs of a packet, and whether that version is not ours; None if it cannot be read, or is too short for an
+ * answer to its version (RFC 9000 section 6.1).
+ */
 static PyObject *identifiers(PyObject *module, PyObject *datagram)
 {
     ngtcp2_version_cid found;
     (void)module;
     if (!PyBytes_Check(datagram))
         return PyErr_Format(PyExc_TypeError, "a datagram is bytes");
-    if (PyBytes_GET_SIZE(datagram) == 0) /* ngtcp2 aborts */
+    size_t size = (size_t)PyBytes_GET_SIZE(datagram);
+    if (size == 0) /* ngtcp2 aborts */
         Py_RETURN_NONE;
-    int error = ngtcp2_pkt_decode_version_cid(&found, (uint8_t *)PyBytes_AS_STRING(datagram), (size_t)PyBytes_GET_SIZE(datagram), ID_BYTES);
+    int error = ngtcp2_pkt_decode_version_cid(&found, (uint8_t *)PyBytes_AS_STRING(datagram), size, ID_BYTES);
     if (error != 0 && error != NGTCP2_ERR_VERSION_NEGOTIATION)
+        Py_RETURN_NONE;
+    int is_unknown = found.version != 0 && found.version != NGTCP2_PROTO_VER_V1; /* ngtcp2 knows version 2 as well */
+    if (is_unknown && size < NGTCP2_MAX_UDP_PAYLOAD_SIZE)
         Py_RETURN_NONE;
     const char *from = found.scid == NULL ? "" : (char *)found.scid; /* a short header has one ID */
     return Py_BuildValue("(Iy#y#i)", found.version, (char *)found.dcid, (Py_ssize_t)found.dcidlen, from, (Py_ssize_t)found.scidlen,
-                         error != 0);
+                         is_unknown);
 }
 
 /* The token of an Initial packet that may begin a connection; None if it is not one. */

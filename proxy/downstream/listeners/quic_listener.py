@@ -33,8 +33,6 @@ from proxy.quic.tokens import UNKNOWN_ADDRESS, KnownAddress, known_address, new_
 from proxy.quic.transport import QuicTransport
 from proxy.tls.handshake.handshake_policy import HandshakePolicy
 
-# RFC 9000 section 14.1: a client pads its first datagrams to this.
-_LEAST_INITIAL_BYTES: Final = 1_200
 _LONG_HEADER: Final = 0x80
 _ID_BYTES: Final = 18
 # Datagrams that are read at once (`_native.receive`), and how often before others have their turn.
@@ -140,8 +138,7 @@ class QuicListener:
         if transport is None and self._is_of_another(to_id, data, local, remote, ecn):
             return None
         if transport is None and is_unknown_version:
-            if len(data) >= _LEAST_INITIAL_BYTES:
-                native().send(sock, native().version_negotiation(from_id, to_id), local, remote)
+            native().send(sock, native().version_negotiation(from_id, to_id), local, remote)
         elif transport is None:
             transport = self._began(_FirstPacket(sock, version, to_id, from_id, local, remote), data)
         if transport is not None:
