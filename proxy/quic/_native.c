@@ -1797,6 +1797,7 @@ typedef struct {
     int socket;
     unsigned char data[65536];
     size_t length, segment;
+    uint8_t ecn; /* of all of them (RFC 9000 section 13.4) */
     ngtcp2_path_storage path;
     unsigned long sent, failed;
 } Burst;
@@ -1812,7 +1813,8 @@ static void add_control(struct msghdr *message, int level, int type, const void 
 }
 
 /* Send from the address that the client has used: a socket may be bound to all of them. */
-static ssize_t send_from(int socket, const void *data, size_t length, size_t segment, const ngtcp2_addr *local, const ngtcp2_addr *remote)
+static ssize_t send_from(int socket, const void *data, size_t length, size_t segment, uint8_t ecn, const ngtcp2_addr *local,
+                         const ngtcp2_addr *remote)
 {
     char control[256] = {0};
     struct iovec piece = {.iov_base = (void *)data, .iov_len = length};
@@ -1825,6 +1827,13 @@ static ssize_t send_from(int socket, const void *data, size_t length, size_t seg
         struct in6_pktinfo info = {.ipi6_addr = ((struct sockaddr_in6 *)local->addr)->sin6_addr};
         if (!IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr))
             add_control(&message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    }
+    if (ecn != NGTCP2_ECN_NOT_ECT) {
+        int bits = ecn;
+        if (remote->addrlen == sizeof(struct sockaddr_in))
+            add_control(&message, IPPROTO_IP, IP_TOS, &bits, sizeof bits);
+        else
+            add_control(&message, IPPROTO_IPV6, IPV6_TCLASS, &bits, sizeof bits);
     }
     if (length > segment) {
         uint16_t size = (uint16_t)segment;
@@ -1841,11 +1850,11 @@ static void send_burst(Burst *burst)
     if (burst->length == 0)
         return;
     const ngtcp2_path *path = &burst->path.path;
-    if (send_from(burst->socket, burst->data, burst->length, burst->segment, &path->local, &path->remote) < 0) {
+    if (send_from(burst->socket, burst->data, burst->length, burst->segment, burst->ecn, &path->local, &path->remote) < 0) {
         if (errno == EIO || errno == EINVAL || errno == EMSGSIZE) { /* no offload on this way, or a probe that is too large */
             for (size_t at = 0; at < burst->length; at += burst->segment) {
                 size_t count = burst->length - at < burst->segment ? burst->length - at : burst->segment;
-                if (send_from(burst->socket, burst->data + at, count, count, &path->local, &path->remote) < 0)
+                if (send_from(burst->socket, burst->data + at, count, count, burst->ecn, &path->local, &path->remote) < 0)
                     burst->failed++;
             }
         } else {
@@ -2131,7 +2140,7 @@ static int tell_progress(Connection *self)
 }
 
 /* One packet. Returns its bytes, 0 if nothing may be sent now, or an error. */
-static ngtcp2_ssize write_packet(Connection *self, ngtcp2_path *path, uint8_t *to, size_t room, uint64_t at)
+static ngtcp2_ssize write_packet(Connection *self, ngtcp2_path *path, ngtcp2_pkt_info *info, uint8_t *to, size_t room, uint64_t at)
 {
     for (;;) {
         int64_t id = -1;
@@ -2146,7 +2155,7 @@ static ngtcp2_ssize write_packet(Connection *self, ngtcp2_path *path, uint8_t *t
         }
         uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE | (ends ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0);
         ngtcp2_ssize made =
-            ngtcp2_conn_writev_stream(self->quic, path, NULL, to, room, &taken, flags, id, (ngtcp2_vec *)pieces, (size_t)count, at);
+            ngtcp2_conn_writev_stream(self->quic, path, info, to, room, &taken, flags, id, (ngtcp2_vec *)pieces, (size_t)count, at);
         if (made == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
             nghttp3_conn_block_stream(self->http, id);
             continue;
@@ -2187,24 +2196,26 @@ static PyObject *connection_transmit(Connection *self, PyObject *socket)
     self->is_busy = 1;
     while (total < (most < BURST_BYTES ? BURST_BYTES : most)) {
         ngtcp2_path_storage path;
+        ngtcp2_pkt_info info = {0};
         uint8_t *to = burst.data + burst.length;
         ngtcp2_path_storage_zero(&path);
         size_t room = ngtcp2_conn_get_path_max_tx_udp_payload_size(self->quic);
         size_t probe = ngtcp2_conn_get_max_tx_udp_payload_size(self->quic);
         if (probe > room)
             room = probe;
-        made = write_packet(self, &path.path, to, room, at);
+        made = write_packet(self, &path.path, &info, to, room, at);
         if (made <= 0)
             break;
         total += (size_t)made;
-        int is_other = burst.length > 0 && ((size_t)made > burst.segment || !ngtcp2_path_eq(&path.path, &burst.path.path));
-        if (is_other) { /* it begins a burst of its own */
+        int is_other = (size_t)made > burst.segment || info.ecn != burst.ecn || !ngtcp2_path_eq(&path.path, &burst.path.path);
+        if (burst.length > 0 && is_other) { /* it begins a burst of its own */
             uint8_t *from = to;
             send_burst(&burst);
             memmove(burst.data, from, (size_t)made);
         }
         if (burst.length == 0) {
             burst.segment = (size_t)made;
+            burst.ecn = info.ecn;
             ngtcp2_path_storage_zero(&burst.path);
             ngtcp2_path_copy(&burst.path.path, &path.path);
         }
@@ -2419,7 +2430,7 @@ static PyObject *send_one(PyObject *module, PyObject *args)
         return NULL;
     int descriptor = PyObject_AsFileDescriptor(socket);
     if (descriptor >= 0 && path_of(&path, addresses, &local, &remote))
-        send_from(descriptor, data.buf, (size_t)data.len, (size_t)data.len, &path.local, &path.remote);
+        send_from(descriptor, data.buf, (size_t)data.len, (size_t)data.len, NGTCP2_ECN_NOT_ECT, &path.local, &path.remote);
     PyBuffer_Release(&data);
     PyBuffer_Release(&local);
     PyBuffer_Release(&remote);
