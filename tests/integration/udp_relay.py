@@ -1,4 +1,4 @@
-"""A way on which datagrams get lost and overtake each other, as the seed says."""
+"""A way on which datagrams get lost, as the seed says or for their size, and overtake each other."""
 
 import random
 import selectors
@@ -12,8 +12,13 @@ _WAIT_SECONDS = 0.2
 class Relay:
     """Between one client and a server, in a thread of its own. Use as a context manager."""
 
-    def __init__(self, port: int, *, lost: float, late: float, seed: int = 1) -> None:
-        """Of a hundred datagrams, 100 times `lost` vanish, and 100 times `late` come behind the next one."""
+    def __init__(
+        self, port: int, *, lost: float = 0.0, late: float = 0.0, most_bytes: int = 65_536, seed: int = 1
+    ) -> None:
+        """Of a hundred datagrams, 100 times `lost` vanish, and 100 times `late` come behind the next one. Those of more
+        than `most_bytes` vanish too.
+        """
+        self._most_bytes = most_bytes
         self._lost = lost
         self._late = late
         self._random = random.Random(seed)  # noqa: S311 - it hides nothing
@@ -59,7 +64,7 @@ class Relay:
         if came is self._outer:
             self._client = sender
         drawn = self._random.random()
-        if drawn < self._lost:
+        if drawn < self._lost or len(data) > self._most_bytes:
             self.dropped += 1
         elif drawn < self._lost + self._late and came not in self._kept:
             self._kept[came] = data

@@ -1,0 +1,303 @@
+"""What datagrams of HTTP/3 are answered with: their number before an address is known, tokens, tickets, versions, ECN, sizes."""
+
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aioquic._buffer import Buffer
+from aioquic.quic.connection import QuicConnection, QuicReceiveContext
+from aioquic.quic.packet import QuicFrameType
+from aioquic.tls import CipherSuite, SessionTicket
+
+from proxy.quic.availability import unavailable
+from tests.hostile import http3_frames as h3
+from tests.hostile.client import Address
+from tests.hostile.http3_client import Http3Client
+from tests.hostile.quic_client import QuicClient, configuration
+from tests.integration.test_http3_network import LISTENER, fields, goes_on, resumed_by
+from tests.integration.udp_relay import Relay
+from tests.sessions_on_disk import SessionOnDisk
+from tests.soak.scenes import Scene, scene
+from tests.waiting import until_found
+
+pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+
+_NOT_ECT, _ECT_1, _ECT_0, _CE = range(4)
+_INITIAL_BYTES = 1_200
+_AMPLIFICATION = 3
+_PATIENCE_SECONDS = 10.0
+_QUIET_SECONDS = 1.2
+"""Longer than the first probe timeout without a sample: 3 times the initial round trip of 333 ms (RFC 9002 section 6.2.2)."""
+_KIND, _INITIAL, _RETRY = 0xF0, 0xC0, 0xF0
+"""The first bits of a packet with a long header (RFC 9000 section 17.2)."""
+_SUITE = CipherSuite.AES_256_GCM_SHA384
+_SECONDS = 30
+_LEAVES = 'drain_timeout = "1s"\n'
+"""It does not wait for clients that say nothing."""
+
+
+class LongChain(Scene):
+    """A certificate that is longer than three datagrams."""
+
+    def renew(self) -> None:
+        names = ("localhost", "127.0.0.1", *(f"name-{number}.of.a.long.certificate.test" for number in range(150)))
+        made = self.authority.issue("localhost", names)
+        made.certificate.replace(self.certificate)
+        made.key.replace(self.key)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(
+        tmp_path_factory.mktemp("datagrams"), listener=LISTENER, workers=1, kind=LongChain, extra=f"[limits]\n{_LEAVES}"
+    ) as running:
+        until_found(lambda: running.events("http3_offered"))
+        yield running
+
+
+def address_of(running: Scene) -> Address:
+    return Address(running.port, running.authority.path)
+
+
+def client_socket(running: Scene) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+    sock.settimeout(_PATIENCE_SECONDS)
+    sock.connect(("127.0.0.1", running.port))
+    return sock
+
+
+def first_datagram(running: Scene) -> bytes:
+    """The Initial packet of a client."""
+    client = QuicConnection(configuration=configuration(address_of(running), "localhost"))
+    client.connect(("127.0.0.1", running.port), now=time.monotonic())
+    ((first, _),) = client.datagrams_to_send(now=time.monotonic())
+    assert len(first) == _INITIAL_BYTES
+    return first
+
+
+# -- the number of bytes before an address is known
+
+
+def bytes_until_quiet(sock: socket.socket) -> int:
+    received = 0
+    while True:
+        try:
+            received += len(sock.recv(65_536))
+        except TimeoutError:
+            return received
+        sock.settimeout(_QUIET_SECONDS)
+
+
+@pytest.mark.paced
+def test_a_client_that_answers_nothing_gets_three_times_its_bytes_at_most(running: Scene) -> None:
+    """RFC 9000 section 8.1: the address may be that of somebody else."""
+    first = first_datagram(running)
+    with client_socket(running) as sock:
+        received = 0
+        for sent in (1, 2):
+            sock.settimeout(_PATIENCE_SECONDS)
+            sock.send(first)
+            received += bytes_until_quiet(sock)
+            allowed = _AMPLIFICATION * sent * _INITIAL_BYTES
+            assert allowed - _INITIAL_BYTES < received <= allowed, "no more, and not much less: there is more to send"
+
+
+# -- versions
+
+
+def of_version(version: int, own_id: bytes, size: int = _INITIAL_BYTES) -> bytes:
+    to = b"to the server"
+    packet = struct.pack("!BIB", _INITIAL, version, len(to)) + to + bytes([len(own_id)]) + own_id
+    return packet.ljust(size, b"\0")
+
+
+def negotiation(own_id: bytes) -> bytes:
+    """What follows the first byte of the answer to `of_version`: version 1 alone (RFC 9000 section 17.2.1)."""
+    to = b"to the server"
+    return bytes(4) + bytes([len(own_id)]) + own_id + bytes([len(to)]) + to + struct.pack("!I", 1)
+
+
+@pytest.mark.parametrize("version", [0x1A2A3A4A, 0x6B3343CF], ids=["reserved", "version_2"])
+def test_an_unknown_version_is_answered_with_those_that_are_spoken_but_not_in_a_short_datagram(
+    running: Scene, version: int
+) -> None:
+    """RFC 9000 section 6.1, with a version that is reserved for this trial (section 15), and RFC 9369."""
+    with client_socket(running) as sock:
+        sock.send(of_version(version, b"short", _INITIAL_BYTES - 1))
+        sock.send(of_version(version, b"whole"))
+        answer = sock.recv(65_536)
+    assert answer[0] & 0x80
+    assert answer[1:] == negotiation(b"whole")
+
+
+def test_an_initial_packet_in_a_short_datagram_gets_nothing(running: Scene) -> None:
+    """RFC 9000 section 14.1."""
+    first = first_datagram(running)
+    with client_socket(running) as sock:
+        sock.send(first[:-1])
+        sock.send(of_version(0x1A2A3A4A, b"behind it"))
+        assert sock.recv(65_536)[1:] == negotiation(b"behind it")
+        sock.send(first)
+        assert sock.recv(65_536)[0] & _KIND == _INITIAL
+
+
+# -- tokens
+
+
+def test_the_token_of_a_retry_is_good_for_its_address_alone(tmp_path: Path) -> None:
+    """RFC 9000 section 8.1.2."""
+    limits = f"[limits]\nhandshakes_in_flight = 4\n{_LEAVES}"
+    with scene(tmp_path, listener=LISTENER, workers=1, extra=limits) as running:
+        until_found(lambda: running.events("http3_offered"))
+        with client_socket(running) as silent:
+            silent.send(first_datagram(running))
+            silent.recv(65_536)  # a quarter of the handshakes in flight are taken
+            with QuicClient(address_of(running), "localhost") as client:
+                client.connect(("127.0.0.1", running.port), time.monotonic())
+                client.send_due()
+                retry = client.sock.recv(65_536)
+                assert retry[0] & _KIND == _RETRY
+                client.receive_datagram(retry, ("127.0.0.1", running.port), time.monotonic())
+                ((with_token, _),) = client.datagrams_to_send(time.monotonic())
+                with socket.socket(type=socket.SOCK_DGRAM) as other:
+                    other.bind(("127.0.0.2", 0))
+                    other.settimeout(_PATIENCE_SECONDS)
+                    other.sendto(with_token, ("127.0.0.1", running.port))
+                    assert other.recv(65_536)[0] & _KIND != _INITIAL
+                client.send_datagram(with_token)
+                client.read_until(lambda: client.handshake is not None)
+
+
+# -- tickets
+
+
+def by_tcp(running: Scene, *arguments: str) -> str:
+    """What `s_client` says of a connection."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{running.port}", "-servername", "localhost", "-ign_eof"]
+    command += ["-CAfile", str(running.authority.path), "-ciphersuites", "TLS_AES_256_GCM_SHA384", *arguments]
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    done = subprocess.run(command, input=request, capture_output=True, timeout=_SECONDS, check=True)
+    return done.stdout.decode()
+
+
+def ticket_of_quic(running: Scene) -> SessionTicket:
+    settings = configuration(address_of(running), "localhost")
+    settings.cipher_suites = [_SUITE]
+    with Http3Client(QuicClient(address_of(running), "localhost", settings)).open() as client:
+        client.read_until(lambda: client.quic.tickets)
+        return client.quic.tickets[0]
+
+
+def is_resumed_by_quic(running: Scene, ticket: SessionTicket) -> bool:
+    with resumed_by(running, ticket) as client:
+        goes_on(client, b"/resumed")
+        assert client.quic.handshake is not None
+        return client.quic.handshake.session_resumed
+
+
+def test_a_ticket_is_good_for_its_transport_alone(running: Scene, tmp_path: Path) -> None:
+    """Both come from the same listener and identity, and each resumes where it was given out."""
+    file = tmp_path / "session"
+    assert "New, TLSv1.3" in by_tcp(running, "-sess_out", str(file))
+    assert "Reused, TLSv1.3" in by_tcp(running, "-sess_in", str(file))
+    of_tcp, of_quic = SessionOnDisk.read(file), ticket_of_quic(running)
+    assert is_resumed_by_quic(running, of_quic)
+
+    now = datetime.now(UTC)  # noqa: TID251 - aioquic compares with the clock
+    told = SessionTicket(
+        age_add=of_tcp.age_add,
+        cipher_suite=CipherSuite(of_tcp.suite),
+        not_valid_after=now + timedelta(hours=1),
+        not_valid_before=now,
+        resumption_secret=of_tcp.secret,
+        server_name="localhost",
+        ticket=of_tcp.ticket,
+    )
+    assert not is_resumed_by_quic(running, told)
+
+    of_tcp.replace(of_quic.cipher_suite, of_quic.resumption_secret, of_quic.ticket)
+    of_tcp.write(file)
+    assert "New, TLSv1.3" in by_tcp(running, "-sess_in", str(file))
+
+
+# -- ECN
+
+
+class MarkingClient(QuicClient):
+    """One that reads what the proxy says of its marks."""
+
+    counted = (0, 0, 0)
+    """Of ECT(0), ECT(1) and CE."""
+
+    def mark(self, bits: int) -> None:
+        """Send with these from now on."""
+        self.sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, bits)
+
+    def _handle_ack_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        begin = buf.tell()
+        super()._handle_ack_frame(context, frame_type, buf)
+        end = buf.tell()
+        if frame_type == QuicFrameType.ACK_ECN:
+            buf.seek(begin)
+            numbers = []
+            while buf.tell() < end:
+                numbers.append(buf.pull_uint_var())
+            self.counted = (numbers[-3], numbers[-2], numbers[-1])
+
+
+def test_marks_of_a_client_are_counted_and_told(running: Scene) -> None:
+    """RFC 9000 section 13.4.1 and 19.3.2."""
+    quic = MarkingClient(address_of(running), "localhost")
+    with Http3Client(quic).open() as client:
+        quic.sync()
+        assert quic.counted == (0, 0, 0)
+        for bits, place in ((_ECT_0, 0), (_CE, 2), (_ECT_1, 1)):
+            quic.mark(bits)
+            before, sent = quic.counted, quic._packet_number
+            quic.sync()
+            quic.mark(_NOT_ECT)
+            sent = quic._packet_number - sent
+            quic.sync()
+            grown = [now - then for now, then in zip(quic.counted, before, strict=True)]
+            assert grown == [sent if one == place else 0 for one in range(3)]
+        goes_on(client, b"/marked")
+
+
+def test_packets_are_marked_for_congestion_notification(running: Scene) -> None:
+    """RFC 9000 section 13.4.2: a server marks its first packets ECT(0)."""
+    with client_socket(running) as sock:
+        sock.send(first_datagram(running))
+        _, control, _, _ = sock.recvmsg(65_536, socket.CMSG_SPACE(4))
+    assert [(kind, data[0] & 3) for _, kind, data in control] == [(socket.IP_TOS, _ECT_0)]
+
+
+# -- sizes
+
+
+class MeasuringClient(QuicClient):
+    """One that knows the largest datagram that came."""
+
+    largest = 0
+
+    def receive_datagram(self, data: bytes, addr: tuple[str, int], now: float) -> None:
+        self.largest = max(self.largest, len(data))
+        super().receive_datagram(data, addr, now)
+
+
+@pytest.mark.parametrize(("most", "largest"), [(1_452, 1_444), (1_300, 1_232)], ids=["ethernet", "tunnel"])
+def test_datagrams_grow_to_what_the_way_takes(running: Scene, most: int, largest: int) -> None:
+    """RFC 9000 section 14.3. A probe that is lost costs nothing but itself. ngtcp2 tries four sizes."""
+    with Relay(running.port, most_bytes=most) as relay:
+        quic = MeasuringClient(address_of(running), "localhost", relay=relay.address)
+        with Http3Client(quic).open() as client:
+            client.read_until(lambda: quic.largest == largest)
+            answer = client.ask(h3.headers(fields(b"/large/1000000")))
+            assert (answer.status, len(answer.body)) == (200, 1_000_000)
+        assert (relay.dropped > 0) is (largest == 1_232)
+    assert quic.largest == largest
