@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from tests.bench import exchanges, http2, load, usage
+from tests.bench import exchanges, http2, http3, load, usage
 from tests.bench.report import OURS, Round
 from tests.bench.servers import MESSAGE, Backend, Bench, Server
 
 CONNECTIONS = 1_000
+_HTTP3_CONNECTIONS = 300  # their client is slow
 _WARM_UP_CONNECTIONS = 50
 
 Open = Callable[[Server, int], AbstractContextManager[None]]
@@ -55,10 +56,24 @@ def kilobytes(bench: Bench, backend: Backend, opened: Open) -> Round:
     return {name: _added(start, opened) for name, start in starts.items()}
 
 
+def http3_kilobytes(bench: Bench, backend: Backend) -> Round:
+    """The same of HTTP/3, for those that have it."""
+
+    def opened(server: Server, count: int) -> AbstractContextManager[None]:
+        return http3.idle_connections(server, count, MESSAGE, bench.authority)
+
+    with bench.http3(backend) as servers:
+        return {server.name: _added_to(server, opened, _HTTP3_CONNECTIONS) for server in servers}
+
+
 def _added(start: AbstractContextManager[Server], opened: Open) -> float:
     with start as server:
-        with opened(server, _WARM_UP_CONNECTIONS):
-            pass
-        before = usage.resident_bytes(server.pid)
-        with opened(server, CONNECTIONS):
-            return (usage.resident_bytes(server.pid) - before) / CONNECTIONS / 1_024
+        return _added_to(server, opened, CONNECTIONS)
+
+
+def _added_to(server: Server, opened: Open, count: int) -> float:
+    with opened(server, _WARM_UP_CONNECTIONS):
+        pass
+    before = usage.resident_bytes(server.pid)
+    with opened(server, count):
+        return (usage.resident_bytes(server.pid) - before) / count / 1_024

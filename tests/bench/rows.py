@@ -1,16 +1,17 @@
 """The rows of the table, by the names that `--only` takes: how each is measured, and what is wanted of it."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from tests.bench import bulk, differing, exchanges, growth, http2, load, memory, payload, replay, signing
+from tests.bench import bulk, differing, exchanges, growth, http2, http3, load, memory, payload, replay, signing
 from tests.bench.measuring import Scene, exchange_row, late_rounds
 from tests.bench.report import OURS, Row
 from tests.bench.servers import LARGE, MESSAGE, PICTURE, Server
 
 HANDSHAKES = 400
+_HANDSHAKE = "full handshake X25519MLKEM768, request, close"
 SOCKETS = 200
 # The handshakes of their connections are 0.2 µs of each request, and 1 µs of each picture.
 H2_UPSTREAM = http2.Load(f"/h2{MESSAGE}", requests=30_000, connections=10, streams=10)
@@ -95,6 +96,52 @@ def _http2_rounds(scene: Scene, asked: http2.Load) -> list[Mapping[str, float]]:
     return scene.rounds(operate)
 
 
+_H3_REQUESTS = 600  # the handshake of their connection is 3 % of each
+_H3_HANDSHAKES = 20
+
+
+@contextmanager
+def _http3(scene: Scene) -> Iterator[Scene]:
+    """nginx and Plexigate with HTTP/3."""
+    with scene.bench.http3(scene.backend) as servers:
+        yield replace(scene, servers=servers)
+
+
+def h3_get(scene: Scene) -> list[Row]:
+    """GET over one connection of HTTP/3, beside nginx: ten streams at a time, and one."""
+    bench = scene.bench
+    count = scene.meter.most or _H3_REQUESTS
+
+    def asked(streams: int) -> Callable[[Server], int]:
+        return lambda server: http3.requests(server, count, bench.other_core, bench.authority, streams=streams)
+
+    with _http3(scene) as both:
+        many, one = both.rounds(asked(http3.STREAMS)), both.rounds(asked(1))
+    return [
+        Row("h3-get", f"h3: GET: the path new ({http3.STREAMS} streams)", scene.meter.unit, many, 1.0),
+        Row("h3-get", "h3: GET: the path new, one at a time", scene.meter.unit, one, 1.3),
+    ]
+
+
+def h3_handshake(scene: Scene) -> list[Row]:
+    """A client of HTTP/3 that comes for the first time."""
+    bench = scene.bench
+
+    def operate(server: Server) -> int:
+        return http3.handshakes(server, _H3_HANDSHAKES, bench.other_core, bench.authority)
+
+    with _http3(scene) as both:
+        operate(both.ours)
+        rounds = both.rounds(operate)
+    return [Row("h3-handshake", f"h3: {_HANDSHAKE}", scene.meter.unit, rounds, 1.1)]
+
+
+def down_h3(scene: Scene) -> list[Row]:
+    """A large answer over HTTP/3."""
+    with _http3(scene) as both:
+        return [_by_curl(both, "down-h3", "h3: 100 MB down", ["--http3-only"], 1.2)]
+
+
 def picture(scene: Scene) -> list[Row]:
     """An answer of several records."""
     return [exchange_row(scene, exchanges.GET_PICTURE, "64 KiB response", 1.0, connections=16)]
@@ -146,8 +193,7 @@ def handshake(scene: Scene) -> list[Row]:
     def operate(server: Server) -> int:
         return load.handshakes(server, _handshakes(scene), scene.bench.authority, request=load.VISIT)
 
-    title = "full handshake X25519MLKEM768, request, close"
-    return [Row("handshake", title, scene.meter.unit, scene.rounds(operate), 1.08)]
+    return [Row("handshake", _HANDSHAKE, scene.meter.unit, scene.rounds(operate), 1.08)]
 
 
 def resumed(scene: Scene) -> list[Row]:
@@ -172,6 +218,12 @@ def idle_h2(scene: Scene) -> list[Row]:
     """Memory of a connection of HTTP/2 at rest."""
     rounds = [memory.kilobytes(scene.bench, scene.backend, memory.http2_connections(scene.bench)) for _ in range(2)]
     return [Row("idle-h2", "RSS per idle h2 connection", "KB", rounds, 1.5)]
+
+
+def idle_h3(scene: Scene) -> list[Row]:
+    """Memory of a connection of HTTP/3 at rest."""
+    rounds = [memory.http3_kilobytes(scene.bench, scene.backend) for _ in range(2)]
+    return [Row("idle-h3", "RSS per idle h3 connection", "KB", rounds, 0.8)]
 
 
 def idle_websocket(scene: Scene) -> list[Row]:
@@ -250,13 +302,17 @@ ROWS: Mapping[str, Measure] = {
     "h2-upstream": h2_upstream,
     "h2-picture": h2_picture,
     "h2-beside": h2_beside,
+    "h3-get": h3_get,
+    "h3-handshake": h3_handshake,
     "down": down,
+    "down-h3": down_h3,
     "up": up,
     "websocket": websocket,
     "handshake": handshake,
     "resumed": resumed,
     "idle": idle,
     "idle-h2": idle_h2,
+    "idle-h3": idle_h3,
     "idle-websocket": idle_websocket,
     "p99": p99,
     "connections": connections,

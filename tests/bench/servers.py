@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench import configurations, messages
@@ -112,10 +112,14 @@ class Bench:
                     end(process)
 
     @contextmanager
-    def plexigate(self, backend: Backend, name: str = "plexigate", further: str = "") -> Iterator[Server]:
-        """What is measured; `further` tables of its configuration come last."""
+    def plexigate(
+        self, backend: Backend, name: str = "plexigate", further: str = "", listener: str = ""
+    ) -> Iterator[Server]:
+        """What is measured; `further` tables of its configuration come last, `listener` are more lines of its listener."""
         configuration = self.directory / f"{name}.toml"
-        text = configurations.PLEXIGATE.format(name=name, files=backend.files, up=backend.up, further=further)
+        text = configurations.PLEXIGATE.format(
+            name=name, files=backend.files, up=backend.up, further=further, listener=listener
+        )
         configuration.write_text(text)
         plexigate = str(Path(sys.executable).with_name("plexigate"))
         command = pinned(self.proxy_core, *self.under, plexigate, "run", str(configuration))
@@ -134,6 +138,15 @@ class Bench:
             nginx = stack.enter_context(self.nginx(backend))
             haproxy = stack.enter_context(self.haproxy(backend))
             yield nginx, haproxy, stack.enter_context(self.plexigate(backend))
+
+    @contextmanager
+    def http3(self, backend: Backend) -> Iterator[tuple[Server, Server]]:
+        """nginx and Plexigate, both with HTTP/3: others of their own, as what offers it is in each answer over TCP."""
+        with (
+            self._nginx("nginx-http3", self.proxy_core, configurations.PROXY_HTTP3, backend) as nginx,
+            self.plexigate(backend, "plexigate-http3", listener="http3 = true") as ours,
+        ):
+            yield replace(nginx, name="nginx"), replace(ours, name="plexigate")
 
     @contextmanager
     def _nginx(self, name: str, core: int, http: str, backend: Backend = Backend(0, 0)) -> Iterator[Server]:
