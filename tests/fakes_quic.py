@@ -1,9 +1,12 @@
 """A QUIC connection without packets: what the compiled part would tell, and what it was asked for."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proxy.quic.events import QuicEventTuple
+
+if TYPE_CHECKING:
+    from proxy.quic.faults import QuicFault
 
 
 class FakeQuicConnection:
@@ -85,7 +88,7 @@ class FakeQuicTransport:
         self.native = quic_connection()
         self.came: list[QuicEventTuple] = []
         self.sent: list[QuicEventTuple] = []
-        self.fault = ""
+        self.fault: QuicFault | None = None
         self.close_code = 0x100
         self.turns = 0
         self.transmits = 0

@@ -527,16 +527,64 @@ static void expand(const Suite *suite, unsigned char *to, size_t count, const un
     memcpy(to, made, count);
 }
 
-static EVP_CIPHER_CTX *aead_of(const EVP_CIPHER *cipher, const unsigned char *key, int encrypts)
+enum { WINDOW = 1024, WORD = 64 };
+
+/* One key of packets. Those that were read are remembered as far as the network may reorder them: whoever copies packets of a client
+ * could use up its budgets otherwise.
+ */
+typedef struct {
+    EVP_CIPHER_CTX *cipher;
+    unsigned char iv[IV];
+    uint64_t next; /* behind the largest number that was read */
+    uint64_t seen[WINDOW / WORD];
+} Key;
+
+static void key_free(Key *key)
 {
-    EVP_CIPHER_CTX *made = EVP_CIPHER_CTX_new();
-    if (made != NULL && (EVP_CipherInit_ex(made, cipher, NULL, NULL, NULL, encrypts) != 1 ||
-                         EVP_CIPHER_CTX_ctrl(made, EVP_CTRL_AEAD_SET_IVLEN, IV, NULL) != 1 ||
-                         EVP_CipherInit_ex(made, NULL, NULL, key, NULL, encrypts) != 1)) {
-        EVP_CIPHER_CTX_free(made);
-        made = NULL;
+    if (key != NULL)
+        EVP_CIPHER_CTX_free(key->cipher);
+    free(key);
+}
+
+static Key *key_of(const EVP_CIPHER *cipher, const unsigned char *secret, const unsigned char *iv, int encrypts)
+{
+    Key *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return NULL;
+    memcpy(made->iv, iv, IV);
+    made->cipher = EVP_CIPHER_CTX_new();
+    if (made->cipher != NULL && EVP_CipherInit_ex(made->cipher, cipher, NULL, NULL, NULL, encrypts) == 1 &&
+        EVP_CIPHER_CTX_ctrl(made->cipher, EVP_CTRL_AEAD_SET_IVLEN, IV, NULL) == 1 &&
+        EVP_CipherInit_ex(made->cipher, NULL, NULL, secret, NULL, encrypts) == 1)
+        return made;
+    key_free(made);
+    return NULL;
+}
+
+/* The number of a packet (RFC 9001 section 5.3). */
+static uint64_t number_of(const Key *key, const uint8_t *nonce)
+{
+    uint64_t number = 0;
+    for (size_t at = IV - sizeof number; at < IV; at++)
+        number = number << 8 | (nonce[at] ^ key->iv[at]);
+    return number;
+}
+
+/* Remember a packet that was read. Returns 0 for a copy, and for one that is too old to tell. */
+static int is_first(Key *key, uint64_t number)
+{
+    if (number + WINDOW < key->next)
+        return 0;
+    if (number >= key->next) {
+        uint64_t fresh = number + 1 - key->next;
+        for (uint64_t at = 0; at < fresh && at < WINDOW; at++)
+            key->seen[(number - at) % WINDOW / WORD] &= ~(1ULL << (number - at) % WORD);
+        key->next = number + 1;
     }
-    return made;
+    uint64_t *word = &key->seen[number % WINDOW / WORD], bit = 1ULL << number % WORD;
+    int is_new = (*word & bit) == 0;
+    *word |= bit;
+    return is_new;
 }
 
 /* The keys of one direction. Header protection keys stay as they are when the others change (section 5.4). */
@@ -546,7 +594,7 @@ static int keys_of(const Suite *suite, const unsigned char *secret, int encrypts
     unsigned char key[32];
     expand(suite, key, suite->key_bytes, secret, "quic key");
     expand(suite, iv, IV, secret, "quic iv");
-    aead->native_handle = aead_of(suite->aead, key, encrypts);
+    aead->native_handle = key_of(suite->aead, key, iv, encrypts);
     if (aead->native_handle == NULL)
         return 0;
     if (header == NULL)
@@ -571,12 +619,25 @@ static ngtcp2_crypto_ctx context_of(const Suite *suite)
     return made;
 }
 
+typedef struct Connection Connection;
+
+/* The one that reads or writes packets: the interpreter is held, and ngtcp2 does not say for whom packets are protected. */
+static Connection *at_work;
+
+enum { LONG_HEADER = 0x80 };
+
+static void numbers_sent(Connection *self, uint64_t number);
+static int allows_packet(Connection *self, const uint8_t *data, size_t count, int is_short);
+
 static int encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context, const uint8_t *plain, size_t count,
                    const uint8_t *nonce, size_t nonce_bytes, const uint8_t *about, size_t about_bytes)
 {
-    EVP_CIPHER_CTX *one = context->native_handle;
+    Key *key = context->native_handle;
+    EVP_CIPHER_CTX *one = key->cipher;
     int length;
     (void)aead, (void)nonce_bytes;
+    if (at_work != NULL && !(about[0] & LONG_HEADER))
+        numbers_sent(at_work, number_of(key, nonce));
     return EVP_CipherInit_ex(one, NULL, NULL, NULL, nonce, 1) == 1 && EVP_CipherUpdate(one, NULL, &length, about, (int)about_bytes) == 1 &&
                    EVP_CipherUpdate(one, to, &length, plain, (int)count) == 1 && EVP_CipherFinal_ex(one, to + length, &length) == 1 &&
                    EVP_CIPHER_CTX_ctrl(one, EVP_CTRL_AEAD_GET_TAG, TAG, to + count) == 1
@@ -587,18 +648,19 @@ static int encrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_cry
 static int decrypt(uint8_t *to, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *context, const uint8_t *sealed, size_t count,
                    const uint8_t *nonce, size_t nonce_bytes, const uint8_t *about, size_t about_bytes)
 {
-    EVP_CIPHER_CTX *one = context->native_handle;
+    Key *key = context->native_handle;
+    EVP_CIPHER_CTX *one = key->cipher;
     int length;
     (void)aead, (void)nonce_bytes;
     if (count < TAG)
         return NGTCP2_ERR_DECRYPT;
     count -= TAG;
-    return EVP_CipherInit_ex(one, NULL, NULL, NULL, nonce, 0) == 1 &&
-                   EVP_CIPHER_CTX_ctrl(one, EVP_CTRL_AEAD_SET_TAG, TAG, (void *)(sealed + count)) == 1 &&
-                   EVP_CipherUpdate(one, NULL, &length, about, (int)about_bytes) == 1 &&
-                   EVP_CipherUpdate(one, to, &length, sealed, (int)count) == 1 && EVP_CipherFinal_ex(one, to + length, &length) == 1
-               ? 0
-               : NGTCP2_ERR_DECRYPT;
+    if (EVP_CipherInit_ex(one, NULL, NULL, NULL, nonce, 0) != 1 ||
+        EVP_CIPHER_CTX_ctrl(one, EVP_CTRL_AEAD_SET_TAG, TAG, (void *)(sealed + count)) != 1 ||
+        EVP_CipherUpdate(one, NULL, &length, about, (int)about_bytes) != 1 || EVP_CipherUpdate(one, to, &length, sealed, (int)count) != 1 ||
+        EVP_CipherFinal_ex(one, to + length, &length) != 1 || !is_first(key, number_of(key, nonce)))
+        return NGTCP2_ERR_DECRYPT;
+    return at_work == NULL || allows_packet(at_work, to, count, (about[0] & LONG_HEADER) == 0) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
 static int header_mask(uint8_t *to, const ngtcp2_crypto_cipher *cipher, const ngtcp2_crypto_cipher_ctx *context, const uint8_t *sample)
@@ -648,12 +710,40 @@ typedef struct {
     uint64_t bytes;      /* of the section that is read, or was read last */
     size_t lines;        /* its fields */
     int is_long;         /* a name or a value is longer than nghttp3 reads */
+    unsigned unknown;    /* frames that say nothing here, and on the control stream all */
+    unsigned empty;      /* DATA frames without data */
 } Scan;
+
+/* What a client may not send without end; `faults.py` says what each is. A budget fills with time, and with what brings a request further. */
+enum {
+    FLOOD_PATHS = 1,
+    FLOOD_IDS,
+    FLOOD_BLOCKED,
+    FLOOD_CREDIT,
+    FLOOD_CRYPTO,
+    FLOOD_FRAGMENTS,
+    FLOOD_LATE,
+    FLOOD_PINGS,
+    FLOOD_IDLE,
+    FLOOD_ONE_WAYS,
+    FLOOD_UNKNOWN,
+    FLOOD_CONTROL,
+    FLOOD_EMPTY_DATA,
+    FLOOD_ACKS,
+    FLOODS,
+    ERR_FLOOD = -1000, /* and less: what `receive` answers */
+};
+
+typedef struct {
+    double left;
+    uint64_t since;
+} Budget;
 
 /* A stream that a client writes alone; `behind_priority_id` says why it is followed. */
 typedef struct OneWay {
     struct OneWay *next;
     int64_t id;
+    uint64_t read; /* bytes */
     Scan scan;
     int is_held;
     uint8_t held; /* a byte that nghttp3 gets with the next one */
@@ -665,6 +755,7 @@ typedef struct Stream {
     PyObject *fields; /* of the head or the trailers that arrive */
     PyObject *marked; /* names that are never indexed */
     size_t list_bytes, count;
+    uint64_t read; /* bytes */
     Scan scan;
     size_t lines; /* fields of the section that nghttp3 has told */
     int has_fault; /* of the client: nothing more is read of it */
@@ -678,7 +769,7 @@ typedef struct Stream {
     PyObject *trailers;
 } Stream;
 
-typedef struct {
+struct Connection {
     PyObject_HEAD
     ngtcp2_conn *quic;
     nghttp3_conn *http;
@@ -696,8 +787,12 @@ typedef struct {
     int http_error;
     size_t body_bytes; /* that Python got of the data that nghttp3 reads */
     int is_busy, has_parameters, is_closed;
-    const char *failed_in;
-} Connection;
+    Budget budgets[FLOODS];
+    double burst, per_second;
+    int flood;            /* the budget that is used up */
+    uint64_t next_number; /* of our packets of 1-RTT */
+    int64_t last_stream;  /* the largest number of a request; -1 before the first one */
+};
 
 static uint64_t now(void)
 {
@@ -778,7 +873,7 @@ enum {
 };
 
 /* The longest name and value that nghttp3 reads (nghttp3_qpack.h): a longer one ends the connection there. */
-enum { FRAME_HEADERS = 1, MOST_NAME = 256, MOST_VALUE = 65536 };
+enum { FRAME_DATA, FRAME_HEADERS, MOST_NAME = 256, MOST_VALUE = 65536 };
 
 /* A number of QPACK with so many bits in its first byte. Returns whether it is complete. */
 static int scan_number(Scan *scan, unsigned byte, unsigned bits)
@@ -872,6 +967,7 @@ static size_t scan_fields(Scan *scan, const uint8_t *data, size_t count)
         if (scan->at == IN_TYPE) {
             if (scan_varint(scan, data[at++])) {
                 scan->type = scan->number;
+                scan->unknown += scan->type > FRAME_HEADERS;
                 scan_on(scan, IN_LENGTH);
             }
             continue;
@@ -880,6 +976,7 @@ static size_t scan_fields(Scan *scan, const uint8_t *data, size_t count)
             if (!scan_varint(scan, data[at++]))
                 continue;
             scan->left = scan->number;
+            scan->empty += scan->type == FRAME_DATA && scan->left == 0;
             scan_on(scan, scan->type == FRAME_HEADERS ? IN_INSERT_COUNT : IN_OTHER);
             if (scan->type == FRAME_HEADERS) {
                 scan->bytes = scan->left;
@@ -931,6 +1028,7 @@ static int behind_priority_id(Scan *scan, const uint8_t *data, size_t count)
                 scan_on(scan, scan->number == KIND_CONTROL ? IN_CONTROL_TYPE : IN_NO_CONTROL);
             } else if (scan->at == IN_CONTROL_TYPE) {
                 scan->type = scan->number;
+                scan->unknown++;
                 scan_on(scan, IN_CONTROL_LENGTH);
             } else if (scan->at == IN_CONTROL_LENGTH) {
                 scan->left = scan->number;
@@ -1245,6 +1343,167 @@ static void reset_token(const unsigned char *key, const uint8_t *id, size_t coun
     memcpy(token, made, NGTCP2_STATELESS_RESET_TOKENLEN);
 }
 
+/* -- floods
+ *
+ * ngtcp2 1.11 counts no frames, and RFC 9000 section 21 leaves it to servers how many they bear. So what is decrypted is looked
+ * through here. What is no frame is an error that ngtcp2 finds itself.
+ */
+
+enum { SMALL = 512, BYTES_PER_UPDATE = 256, UPDATES_PER_STREAM = 2, COSTLY = 4 };
+
+/* Returns 0 if the budget is used up. */
+static int spend(Connection *self, int flood, unsigned cost)
+{
+    Budget *one = &self->budgets[flood];
+    if (one->left < cost) {
+        uint64_t at = now();
+        double left = one->left + (double)(at - one->since) / (double)NGTCP2_SECONDS * self->per_second;
+        one->left = left < self->burst ? left : self->burst;
+        one->since = at;
+        if (one->left < cost) {
+            self->flood = flood;
+            return 0;
+        }
+    }
+    one->left -= cost;
+    return 1;
+}
+
+static void earn(Connection *self, int flood, double gain)
+{
+    Budget *one = &self->budgets[flood];
+    one->left = one->left + gain < self->burst ? one->left + gain : self->burst;
+}
+
+static void numbers_sent(Connection *self, uint64_t number)
+{
+    self->next_number = number + 1;
+    earn(self, FLOOD_IDLE, 1);
+    earn(self, FLOOD_PINGS, 1);
+}
+
+static void began_request(Connection *self, int64_t id)
+{
+    if (id > self->last_stream)
+        self->last_stream = id;
+    earn(self, FLOOD_BLOCKED, 1);
+    earn(self, FLOOD_FRAGMENTS, 1);
+    earn(self, FLOOD_LATE, UPDATES_PER_STREAM);
+    earn(self, FLOOD_ONE_WAYS, 1);
+    earn(self, FLOOD_UNKNOWN, 1);
+    earn(self, FLOOD_CONTROL, UPDATES_PER_STREAM);
+}
+
+static void read_bytes(Connection *self, size_t count)
+{
+    earn(self, FLOOD_BLOCKED, (double)count / BYTES_PER_UPDATE);
+    earn(self, FLOOD_FRAGMENTS, (double)count / BYTES_PER_UPDATE);
+}
+
+static Stream *stream_of(Connection *self, int64_t id);
+static OneWay *one_way_of(Connection *self, int64_t id);
+
+/* Whether a STREAM frame may come. One that brings nothing is counted: empty, there already, or a small piece beyond a gap, which takes
+ * more memory than it has bytes.
+ */
+static int allows_piece(Connection *self, int64_t id, uint64_t offset, uint64_t count)
+{
+    uint64_t read = 0;
+    if (ngtcp2_is_bidi_stream(id)) {
+        Stream *stream = stream_of(self, id);
+        if (stream == NULL && id <= self->last_stream)
+            return spend(self, FLOOD_LATE, 1);
+        read = stream == NULL ? 0 : stream->read;
+    } else {
+        OneWay *one = one_way_of(self, id);
+        read = one == NULL ? 0 : one->read;
+    }
+    return (count > 0 && offset + count > read && (offset <= read || count >= SMALL)) || spend(self, FLOOD_FRAGMENTS, 1);
+}
+
+static int take_varint(const uint8_t **at, const uint8_t *end, uint64_t *value)
+{
+    if (*at == end || end - *at < 1 << (**at >> 6))
+        return 0;
+    int left = 1 << (**at >> 6);
+    *value = *(*at)++ & 0x3F;
+    while (--left > 0)
+        *value = *value << 8 | *(*at)++;
+    return 1;
+}
+
+/* The frames that have numbers alone: how many, and what they are counted as. */
+static const struct {
+    unsigned char numbers, flood;
+} plain_frames[] = {
+    [0x01] = {0, FLOOD_PINGS},   [0x04] = {3, FLOOD_LATE},    [0x05] = {2, FLOOD_LATE},    [0x10] = {1, FLOOD_CREDIT},
+    [0x11] = {2, FLOOD_CREDIT},  [0x12] = {1, FLOOD_CREDIT},  [0x13] = {1, FLOOD_CREDIT},  [0x14] = {1, FLOOD_BLOCKED},
+    [0x15] = {2, FLOOD_BLOCKED}, [0x16] = {1, FLOOD_BLOCKED}, [0x17] = {1, FLOOD_BLOCKED}, [0x19] = {1, FLOOD_IDS},
+};
+
+/* Whether a packet of the client may come, by its frames (RFC 9000 section 19). */
+static int allows_packet(Connection *self, const uint8_t *at, size_t length, int is_short)
+{
+    const uint8_t *end = at + length;
+    int is_idle = 1;
+    while (at < end) {
+        uint64_t numbers[5];
+        uint8_t type = *at++;
+        size_t count = 0, bytes = 0;
+        int is_allowed = 1, is_stream = (type & 0xF8) == 0x08;
+        if (type == 0x00)
+            continue;
+        is_idle &= type <= 0x03;
+        if (type < sizeof plain_frames / sizeof *plain_frames && plain_frames[type].flood != 0) {
+            count = plain_frames[type].numbers;
+            is_allowed = spend(self, plain_frames[type].flood, 1);
+        } else if (type == 0x02 || type == 0x03) {
+            count = 4; /* largest, delay, ranges, first */
+        } else if (type == 0x06) {
+            count = 2;
+            is_allowed = spend(self, FLOOD_CRYPTO, COSTLY);
+        } else if (is_stream) {
+            count = 1 + ((type & 0x04) != 0) + ((type & 0x02) != 0);
+        } else if (type == 0x18) {
+            count = 2;
+            is_allowed = spend(self, FLOOD_IDS, 1);
+        } else if (type == 0x1A || type == 0x1B) {
+            bytes = NGTCP2_PATH_CHALLENGE_DATALEN;
+            is_allowed = spend(self, FLOOD_PATHS, 1);
+        } else {
+            return 1; /* an end, or an error */
+        }
+        if (!is_allowed)
+            return 0;
+        for (size_t one = 0; one < count; one++)
+            if (!take_varint(&at, end, &numbers[one]))
+                return 1;
+        if (type == 0x02 || type == 0x03) {
+            if (is_short && numbers[0] >= self->next_number) {
+                self->flood = FLOOD_ACKS;
+                return 0;
+            }
+            uint64_t unused, left = 2 * (numbers[2] < length ? numbers[2] : length) + (type == 0x03 ? 3 : 0);
+            while (left-- > 0)
+                if (!take_varint(&at, end, &unused))
+                    return 1;
+        } else if (type == 0x06) {
+            bytes = numbers[1] < length ? (size_t)numbers[1] : length;
+        } else if (is_stream) {
+            uint64_t offset = type & 0x04 ? numbers[1] : 0, size = type & 0x02 ? numbers[count - 1] : (uint64_t)(end - at);
+            bytes = size < length ? (size_t)size : length;
+            if (!allows_piece(self, (int64_t)numbers[0], offset, size))
+                return 0;
+        } else if (type == 0x18) {
+            bytes = at == end ? 1 : 1 + *at + NGTCP2_STATELESS_RESET_TOKENLEN;
+        }
+        if (bytes > (size_t)(end - at))
+            return 1;
+        at += bytes;
+    }
+    return !is_idle || spend(self, FLOOD_IDLE, 1);
+}
+
 static int needs_id(ngtcp2_conn *quic, ngtcp2_cid *id, uint8_t *token, size_t count, void *user)
 {
     Connection *self = user;
@@ -1263,7 +1522,7 @@ static int drops_id(ngtcp2_conn *quic, const ngtcp2_cid *id, void *user)
 static void drops_aead(ngtcp2_conn *quic, ngtcp2_crypto_aead_ctx *context, void *user)
 {
     (void)quic, (void)user;
-    EVP_CIPHER_CTX_free(context->native_handle);
+    key_free(context->native_handle);
 }
 
 static void drops_cipher(ngtcp2_conn *quic, ngtcp2_crypto_cipher_ctx *context, void *user)
@@ -1283,7 +1542,7 @@ static int opens_stream(ngtcp2_conn *quic, int64_t id, void *user)
 {
     Connection *self = user;
     if (!ngtcp2_is_bidi_stream(id)) {
-        OneWay *one = calloc(1, sizeof *one);
+        OneWay *one = spend(self, FLOOD_ONE_WAYS, 1) ? calloc(1, sizeof *one) : NULL;
         if (one == NULL)
             return NGTCP2_ERR_CALLBACK_FAILURE;
         one->id = id;
@@ -1298,6 +1557,7 @@ static int opens_stream(ngtcp2_conn *quic, int64_t id, void *user)
     made->next = self->streams;
     self->streams = made;
     self->incomplete_heads++;
+    began_request(self, id);
     ngtcp2_conn_set_stream_user_data(quic, id, made);
     return 0;
 }
@@ -1350,6 +1610,9 @@ static OneWay *one_way_of(Connection *self, int64_t id)
 static nghttp3_ssize reads_one_way(Connection *self, OneWay *one, const uint8_t *data, size_t count, int ends)
 {
     int is_held = count == 0 ? one->is_held : behind_priority_id(&one->scan, data, count);
+    if (!spend(self, FLOOD_CONTROL, one->scan.unknown))
+        return NGHTTP3_ERR_CALLBACK_FAILURE;
+    one->scan.unknown = 0;
     if (ends && is_held)
         return NGHTTP3_ERR_H3_CLOSED_CRITICAL_STREAM;
     if (!one->is_held && !is_held)
@@ -1371,6 +1634,13 @@ static nghttp3_ssize reads_one_way(Connection *self, OneWay *one, const uint8_t 
     return taken;
 }
 
+static int allows_frames(Connection *self, Scan *scan)
+{
+    int is_allowed = spend(self, FLOOD_UNKNOWN, scan->unknown) && spend(self, FLOOD_EMPTY_DATA, COSTLY * scan->empty);
+    scan->unknown = scan->empty = 0;
+    return is_allowed;
+}
+
 static int has_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset, const uint8_t *data, size_t count, void *user,
                            void *of_stream)
 {
@@ -1381,12 +1651,19 @@ static int has_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64
     int is_last, ends = (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0;
     OneWay *one = ngtcp2_is_bidi_stream(id) ? NULL : one_way_of(self, id);
     Stream *stream = one != NULL ? NULL : stream_of(self, id);
+    read_bytes(self, count);
+    if (one != NULL)
+        one->read += count;
+    if (stream != NULL)
+        stream->read += count;
     if (stream != NULL && stream->has_fault) {
         ngtcp2_conn_extend_max_offset(quic, count);
         return 0;
     }
     do {
         size_t part = stream == NULL ? count : scan_fields(&stream->scan, data, count);
+        if (stream != NULL && !allows_frames(self, &stream->scan))
+            return NGTCP2_ERR_CALLBACK_FAILURE;
         is_last = part == count && (stream == NULL || !stream->scan.is_long);
         self->body_bytes = 0;
         nghttp3_ssize taken = one != NULL ? reads_one_way(self, one, data, part, ends)
@@ -1528,6 +1805,7 @@ static int path_of(ngtcp2_path *path, struct sockaddr_storage *to, const Py_buff
 typedef struct {
     unsigned long long idle, handshake, window, stream_window, window_most, stream_window_most, streams, list_bytes, fields, field_bytes,
         unacked;
+    double burst, per_second; /* of floods */
 } Limits;
 
 static int begin(Connection *self, unsigned version, const ngtcp2_cid *client, const ngtcp2_cid *original, const ngtcp2_cid *retry,
@@ -1573,10 +1851,10 @@ static PyObject *connection_new(PyTypeObject *type, PyObject *args, PyObject *ke
     ngtcp2_path path;
     struct sockaddr_storage addresses[2];
     Connection *self = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OIy*y*z*y*y*y*y*y*(KKKKKKKKKKK)", names, &owner, &version, &client, &original, &retry,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OIy*y*z*y*y*y*y*y*(KKKKKKKKKKKdd)", names, &owner, &version, &client, &original, &retry,
                                      &prefix, &local, &remote, &token, &key, &limits.idle, &limits.handshake, &limits.window,
                                      &limits.stream_window, &limits.window_most, &limits.stream_window_most, &limits.streams,
-                                     &limits.list_bytes, &limits.fields, &limits.field_bytes, &limits.unacked))
+                                     &limits.list_bytes, &limits.fields, &limits.field_bytes, &limits.unacked, &limits.burst, &limits.per_second))
         return NULL;
     if (prefix.len != sizeof self->prefix || key.len != sizeof self->reset_key) {
         PyErr_SetString(PyExc_ValueError, "a prefix of two bytes and a key of 32 are needed");
@@ -1592,6 +1870,11 @@ static PyObject *connection_new(PyTypeObject *type, PyObject *args, PyObject *ke
         self->most_list_bytes = (size_t)limits.list_bytes;
         self->most_field_bytes = (size_t)limits.field_bytes;
         self->most_streams = (size_t)limits.streams;
+        self->burst = limits.burst;
+        self->per_second = limits.per_second;
+        self->last_stream = -1;
+        for (int flood = 0; flood < FLOODS; flood++)
+            self->budgets[flood] = (Budget){limits.burst, now()};
         make_id(self, &self->own_id);
         if (self->events == NULL || begin(self, version, &client_id, &original_id, retry.buf == NULL ? NULL : &retry_id, &path, &token, &limits) != 0) {
             Py_CLEAR(self);
@@ -1770,9 +2053,14 @@ static PyObject *connection_receive(Connection *self, PyObject *args)
         return NULL;
     if (is_open(self) && path_of(&path, addresses, &local, &remote) && data.len > 0) {
         ngtcp2_pkt_info info = {.ecn = (uint8_t)(ecn & 3)};
+        Connection *outer = at_work;
+        at_work = self;
         self->is_busy = 1;
         error = ngtcp2_conn_read_pkt(self->quic, &path, &info, data.buf, (size_t)data.len, now());
         self->is_busy = 0;
+        at_work = outer;
+        if (self->flood != 0)
+            error = ERR_FLOOD - self->flood;
     }
     PyBuffer_Release(&data);
     PyBuffer_Release(&local);
@@ -2193,6 +2481,8 @@ static PyObject *connection_transmit(Connection *self, PyObject *socket)
     ngtcp2_ssize made = 0;
     burst.socket = descriptor;
     burst.length = burst.segment = burst.sent = burst.failed = 0;
+    Connection *outer = at_work;
+    at_work = self;
     self->is_busy = 1;
     while (total < (most < BURST_BYTES ? BURST_BYTES : most)) {
         ngtcp2_path_storage path;
@@ -2224,6 +2514,8 @@ static PyObject *connection_transmit(Connection *self, PyObject *socket)
             send_burst(&burst);
     }
     self->is_busy = 0;
+    at_work = outer;
+    earn(self, FLOOD_CREDIT, (double)total / BYTES_PER_UPDATE);
     send_burst(&burst);
     if (made >= 0)
         ngtcp2_conn_update_pkt_tx_time(self->quic, at);
@@ -2260,6 +2552,12 @@ static PyObject *connection_close(Connection *self, PyObject *args)
     ngtcp2_ccerr_default(&fault);
     if (self->alert >= 0)
         ngtcp2_ccerr_set_tls_alert(&fault, (uint8_t)self->alert, NULL, 0);
+    else if (self->flood == FLOOD_ACKS) /* RFC 9000 section 13.1 */
+        ngtcp2_ccerr_set_liberr(&fault, NGTCP2_ERR_PROTO, NULL, 0);
+    else if (self->flood == FLOOD_CRYPTO) /* section 7.5 */
+        ngtcp2_ccerr_set_liberr(&fault, NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED, NULL, 0);
+    else if (self->flood != 0)
+        ngtcp2_ccerr_set_application_error(&fault, NGHTTP3_H3_EXCESSIVE_LOAD, NULL, 0);
     else if (self->http_error != 0)
         ngtcp2_ccerr_set_application_error(&fault, nghttp3_err_infer_quic_app_error_code(self->http_error), NULL, 0);
     else if (error != 0)
@@ -2504,10 +2802,10 @@ static PyObject *retry_packet(PyObject *module, PyObject *args)
     if (id_of(&to, &client) && id_of(&from, &own_id) && id_of(&first, &original)) {
         Suite suite = suite_of(0x1301);
         ngtcp2_crypto_ctx context = context_of(&suite);
-        ngtcp2_crypto_aead_ctx aead = {.native_handle = aead_of(suite.aead, key, 1)};
+        ngtcp2_crypto_aead_ctx aead = {.native_handle = key_of(suite.aead, key, key, 1)};
         if (aead.native_handle != NULL)
             count = ngtcp2_pkt_write_retry(made, sizeof made, version, &to, &from, &first, token.buf, (size_t)token.len, encrypt, &context.aead, &aead);
-        EVP_CIPHER_CTX_free(aead.native_handle);
+        key_free(aead.native_handle);
     }
     PyBuffer_Release(&client);
     PyBuffer_Release(&own_id);

@@ -115,6 +115,9 @@ class QuicHandshake(Handshake):
         assert isinstance(turns, OwnSteps)  # of its connection
         turns.run()
 
+    def broken(self, sentence: str) -> None:
+        self._fail(FailureReason.QUIC_ERROR, sentence)
+
     def _hands_on(self, hello: UnopenedHello | None) -> bool:
         """Refuse a name whose TLS is for a server: it is passed on over TCP alone."""
         if hello is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.net.byte_stream import NO_OWNER, StreamOwner
 from proxy.quic.events import QuicEvent
+from proxy.quic.faults import QuicFault, fault_of
 from proxy.quic.library import native
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class CryptoReader(Protocol):
     def connection_lost(self, error: OSError | None) -> None:
         """The connection has ended before its handshake."""
 
+    def broken(self, sentence: str) -> None:
+        """The same, for what the client did wrong."""
+
 
 class QuicTransport:
     """A `pipeline.contracts.ClientStream` without bytes: `Http3Session` reads its events."""
@@ -75,7 +79,7 @@ class QuicTransport:
         """Called when the connection has ended, for counts of connections."""
         self.close_code = _NO_ERROR
         """The code of HTTP/3 that tells a client why we end the connection."""
-        self.fault = ""
+        self.fault: QuicFault | None = None
         """What the client did wrong, if that ends the connection."""
         self._error = 0
         self._ids: set[bytes] = set()
@@ -106,6 +110,8 @@ class QuicTransport:
         """Read a datagram. `turn` comes when those of this turn are read."""
         if self.is_over:
             self._answer_late(local, remote)
+            return
+        if self.fault is not None:
             return
         self._is_busy = True
         try:
@@ -218,7 +224,7 @@ class QuicTransport:
             self._over(None)
             return
         self._error = error
-        self.fault = f"QUIC error {error}"
+        self.fault = fault_of(error)
         if self.owner is NO_OWNER:
             self._wants_end = True
             self._loop.call_soon(self._end_now)
@@ -292,7 +298,9 @@ class QuicTransport:
         """Tell the owner, outside of all calls of the connection."""
         owner, self.owner = self.owner, NO_OWNER
         crypto, self.crypto = self.crypto, None
-        if crypto is not None:
+        if crypto is not None and self.fault is not None:
+            crypto.broken(self.fault.sentence)
+        elif crypto is not None:
             crypto.connection_lost(error)
         owner.connection_lost(error)
         self.native.free()

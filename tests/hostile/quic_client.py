@@ -127,6 +127,15 @@ class QuicClient(QuicConnection):
         head = bytes([0x41 | crypto.key_phase << 2]) + self._peer_cid.cid + (number & 0xFFFF).to_bytes(2)
         return crypto.encrypt_packet(head, payload + bytes(max(0, 4 - len(payload))), number)
 
+    def initial_packet(self, payload: bytes) -> bytes:
+        """An Initial packet with these frames, behind `connect` and in place of what that has prepared."""
+        number = self._packet_number
+        self._packet_number += 1
+        ids = b"".join(bytes([len(one)]) + one for one in (self._peer_cid.cid, self.host_cid))
+        payload = payload.ljust(_DATAGRAM_BYTES - len(ids) - 26, b"\0")
+        head = b"\xc1\0\0\0\1" + ids + b"\0" + (0x4000 | len(payload) + 18).to_bytes(2) + number.to_bytes(2)
+        return self._cryptos[Epoch.INITIAL].encrypt_packet(head, payload, number)
+
     def send_frames(self, *frames: bytes) -> None:
         """Send these in as few packets as they fit in, each of which is sent once."""
         for number, payload in enumerate(_packed(frames), 1):

@@ -14,6 +14,7 @@ for it has ended (CVE-2023-44487).
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from proxy.downstream.http3.codes import REQUEST_REJECTED, http3_code
 from proxy.http.head import Header
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.hpack.never_indexed import NO_NAMES, SECRET_NAMES
@@ -51,30 +52,12 @@ from proxy.http2.wire.floods import FloodBudgets, FloodReason
 from proxy.http2.wire.limits import SessionLimits
 from proxy.limits.reasons import ConnectionReason
 from proxy.quic.events import QuicEvent
+from proxy.quic.faults import QuicFault
 
 if TYPE_CHECKING:
     from proxy.quic._native import Connection
     from proxy.quic.events import QuicEventTuple
 
-# RFC 9114 section 8.1.
-_NO_ERROR: Final = 0x100
-# Of a stream that came behind our GOAWAY.
-_REQUEST_REJECTED: Final = 0x10B
-_REQUEST_CANCELLED: Final = 0x10C
-_INTERNAL_ERROR: Final = 0x102
-
-_CODES: Final = {
-    ErrorCode.NO_ERROR: _NO_ERROR,
-    # of a stream: the message is malformed (RFC 9114 section 4.1.2)
-    ErrorCode.PROTOCOL_ERROR: 0x10E,
-    ErrorCode.INTERNAL_ERROR: _INTERNAL_ERROR,
-    ErrorCode.FLOW_CONTROL_ERROR: 0x101,
-    ErrorCode.REFUSED_STREAM: _REQUEST_REJECTED,
-    ErrorCode.CANCEL: _REQUEST_CANCELLED,
-    ErrorCode.ENHANCE_YOUR_CALM: 0x107,
-    ErrorCode.CONNECT_ERROR: 0x10F,
-    ErrorCode.HTTP_1_1_REQUIRED: 0x110,
-}
 _FLOODS: Final = {
     FloodReason.RAPID_RESET: ConnectionReason.HTTP3_RAPID_RESET,
     FloodReason.PROVOKED_RESETS: ConnectionReason.HTTP3_PROVOKED_RESETS,
@@ -94,7 +77,7 @@ class SessionTransport(Protocol):
     """The connection below: a `QuicTransport`."""
 
     native: "Connection"
-    fault: str
+    fault: QuicFault | None
     close_code: int
 
     def take_events(self) -> "list[QuicEventTuple]": ...
@@ -150,8 +133,8 @@ class Http3Session(ServedSession):
             raise self._fault
         for event in self._transport.take_events():
             self._act(event)
-        if self._transport.fault:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, self._transport.fault)
+        if self._transport.fault is not None:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, self._transport.fault.sentence)
 
     def _act(self, event: "QuicEventTuple") -> None:
         kind = event[0]
@@ -161,7 +144,7 @@ class Http3Session(ServedSession):
         elif kind == QuicEvent.LEAVES:
             self._events.append(PeerLeaves(0))
         elif (stream := self._streams.get(number)) is None:
-            if kind == QuicEvent.FAULT and event[2] != _REQUEST_REJECTED:
+            if kind == QuicEvent.FAULT and event[2] != REQUEST_REJECTED:
                 self._malformed(number, event[3])
             elif kind == QuicEvent.CLOSED:
                 self._closed(number, None)
@@ -422,7 +405,8 @@ class Http3Session(ServedSession):
             for flood, name in _FLOODS.items():
                 if reason.startswith(f"{flood}:"):
                     return name
-        return ConnectionReason.HTTP3_PROTOCOL_ERROR
+        fault = self._transport.fault
+        return ConnectionReason.HTTP3_PROTOCOL_ERROR if fault is None else fault.reason
 
     @property
     def has_streams(self) -> bool:
@@ -444,7 +428,3 @@ class Http3Session(ServedSession):
 def _quic_id(number: int) -> int:
     """The identifier in QUIC of a stream (RFC 9000 section 2.1)."""
     return 2 * number - 2
-
-
-def http3_code(code: int) -> int:
-    return _CODES.get(code, _INTERNAL_ERROR)

@@ -247,6 +247,8 @@ class QuicListener:
                 http2.header_count,
                 http2.header_bytes,
                 _MOST_UNACKED_BYTES,
+                float(http2.control_frames),
+                http2.control_frames_per_second,
             ),
         )
         transport.use(connection, first.to_id)

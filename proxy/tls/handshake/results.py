@@ -45,6 +45,8 @@ class FailureReason(StrEnum):
     CLIENT_REVOCATIONS_UNKNOWN = "client_revocations_unknown"
     """There is no current list of what its authority has revoked."""
     TLS_ERROR = "tls_error"
+    QUIC_ERROR = "quic_error"
+    """The client broke a rule of QUIC before its handshake was over."""
     HANDSHAKES_PER_ADDRESS = "handshakes_per_address"
     """As many handshakes of this client are in flight as the limit allows."""
     SLOW_GROUPS = "slow_groups_rate"

@@ -67,7 +67,7 @@ def test_what_is_written_is_applied(world: World) -> None:
     world.native.apply = apply
     stream = CryptoStream(world.transport, lambda: turns.append(1))
     stream.write(b"first")
-    assert (applied, turns, world.transport.fault) == ([b"first"], [1], "")
+    assert (applied, turns, world.transport.fault) == ([b"first"], [1], None)
     stream.write(b"second")
     assert world.transport.fault
     world.loop.settle()

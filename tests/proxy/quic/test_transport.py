@@ -44,6 +44,9 @@ class Crypto:
     def connection_lost(self, error: OSError | None) -> None:
         self.told.append(("lost", error))
 
+    def broken(self, sentence: str) -> None:
+        self.told.append(("broken", sentence))
+
 
 class World:
     """A transport, the IDs that lead to it, and its library."""
@@ -168,6 +171,8 @@ class TestEnds:
         world.transport.hand_over(owner)
         world.native.errors = [PROTOCOL]
         world.came()
+        world.came(b"behind the fault")
+        assert len(world.native.calls("receive")) == 1
         assert world.transport.fault
         world.loop.settle()
         assert world.native.calls("close") == [("close", PROTOCOL, 0x100)]
@@ -178,7 +183,7 @@ class TestEnds:
         world.transport.refuse(PROTOCOL)
         world.loop.settle()
         assert world.native.calls("close") == [("close", PROTOCOL, 0x100)]
-        assert crypto.told[-1] == ("lost", None)
+        assert crypto.told[-1] == ("broken", "QUIC error -501")
 
     @pytest.mark.parametrize(
         ("way", "code"), [("end", 0x100), ("end_at_once", 0x100), ("abort", 0x100), ("cut", 0x102)]

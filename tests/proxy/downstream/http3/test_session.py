@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.downstream.http3.session import Http3Session, http3_code
+from proxy.downstream.http3.session import Http3Session
 from proxy.http2.hpack.never_indexed import SECRET_NAMES
 from proxy.http2.session.events import (
     BodyReceived,
@@ -20,6 +20,7 @@ from proxy.http2.streams.stream import SessionStream
 from proxy.http2.wire.errors import ErrorCode
 from proxy.limits.reasons import ConnectionReason
 from proxy.quic.events import QuicEvent as Q
+from proxy.quic.faults import QuicFault
 from tests.fakes_quic import FakeQuicTransport, fields
 from tests.http2_frames import H2_LIMITS, Clock
 
@@ -321,16 +322,13 @@ class TestEnds:
         stream = talk.request(ends=False)
         closed = talk.request(4)
         talk.session.reset(closed, ErrorCode.CANCEL)
-        talk.transport.fault = "QUIC error -500"
+        assert talk.session.reason_of(ErrorCode.ENHANCE_YOUR_CALM, "?") is ConnectionReason.HTTP3_PROTOCOL_ERROR
+        talk.transport.fault = QuicFault(ConnectionReason.HTTP3_PATH_FLOOD, "too many of them")
         (failed,) = talk.came()
         assert isinstance(failed, ConnectionFailed)
-        assert talk.session.reason_of(failed.code, failed.reason) is ConnectionReason.HTTP3_PROTOCOL_ERROR
-        assert talk.session.reason_of(ErrorCode.ENHANCE_YOUR_CALM, "?") is ConnectionReason.HTTP3_PROTOCOL_ERROR
+        assert failed.reason == "too many of them"
+        assert talk.session.reason_of(failed.code, failed.reason) is ConnectionReason.HTTP3_PATH_FLOOD
         assert stream.is_closed
         talk.session.fail(ErrorCode.CANCEL)
         talk.session.go_away(is_final=True)
         assert talk.native.calls("go_away") == []
-
-
-def test_every_code_has_one_of_http_3() -> None:
-    assert {http3_code(code) for code in range(64)} <= {0x100, 0x101, 0x102, 0x107, 0x10B, 0x10C, 0x10E, 0x10F, 0x110}
