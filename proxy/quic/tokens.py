@@ -37,6 +37,16 @@ def retry_token(key: bytes, address: bytes, original_id: bytes, retry_id: bytes,
     return body + _mac(key, body, address + retry_id)
 
 
+def reset_key(key: bytes, local: bytes) -> bytes:
+    """The key of the stateless resets from a local address and port.
+
+    A listener at another address has the same secret, and does not know the connections of this
+    one. With one key for both it would give their resets to anyone who sees a connection ID (RFC
+    9000 section 21.11).
+    """
+    return hmac.digest(key, b"stateless reset" + local, "sha256")
+
+
 def new_token(key: bytes, address: bytes, now: float) -> bytes:
     body = bytes([_NEW]) + int(now).to_bytes(_TIME_BYTES)
     return body + _mac(key, body, address)

@@ -8,6 +8,7 @@ fire earlier.
 
 After an end the connection IDs stay known for three times the probe timeout (RFC 9000 section
 10.2): a client that has missed our last packet gets it again, for its 1st, 2nd, 4th, 8th packet.
+One that has not begun is forgotten at once: the client tries again with the same ID.
 """
 
 from asyncio import AbstractEventLoop, TimerHandle
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
 # ngtcp2.h: ends without a packet.
 _ERR_DRAINING: Final = -224
-_ERR_RETRY: Final = -231
+ERR_RETRY: Final = -231
+"""A client has to show its address: the first of its packets is missing."""
 _ERR_DROP_CONN: Final = -232
 _ERR_IDLE_CLOSE: Final = -238
-_SILENT: Final = frozenset({_ERR_RETRY, _ERR_DRAINING, _ERR_DROP_CONN, _ERR_IDLE_CLOSE})
+_SILENT: Final = frozenset({ERR_RETRY, _ERR_DRAINING, _ERR_DROP_CONN, _ERR_IDLE_CLOSE})
+_NOT_BEGUN: Final = frozenset({ERR_RETRY, _ERR_DROP_CONN})
 _CLOSING_PERIODS: Final = 3.0
 _NO_ERROR: Final = 0x100
 _INTERNAL_ERROR: Final = 0x102
@@ -106,13 +109,16 @@ class QuicTransport:
 
     # -- datagrams
 
-    def received(self, data: bytes, local: bytes, remote: bytes, ecn: int) -> None:
-        """Read a datagram. `turn` comes when those of this turn are read."""
+    def received(self, data: bytes, local: bytes, remote: bytes, ecn: int) -> int:
+        """Read a datagram; returns an error of ngtcp2, or 0.
+
+        `turn` comes when those of this turn are read.
+        """
         if self.is_over:
             self._answer_late(local, remote)
-            return
+            return 0
         if self.fault is not None:
-            return
+            return 0
         self._is_busy = True
         try:
             error = self.native.receive(data, local, remote, ecn)
@@ -120,6 +126,7 @@ class QuicTransport:
             self._is_busy = False
         if error:
             self.refuse(error)
+        return error
 
     def _answer_late(self, local: bytes, remote: bytes) -> None:
         self._late_packets += 1
@@ -221,6 +228,7 @@ class QuicTransport:
     def refuse(self, error: int) -> None:
         """End for an error of ngtcp2: what the client said, or that it said nothing."""
         if error in _SILENT:
+            self._error = error
             self._over(None)
             return
         self._error = error
@@ -291,7 +299,10 @@ class QuicTransport:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._loop.call_later(_CLOSING_PERIODS * self.native.pto(), self._forget)
+        if self._error in _NOT_BEGUN:
+            self._forget()
+        else:
+            self._loop.call_later(_CLOSING_PERIODS * self.native.pto(), self._forget)
         self._loop.call_soon(self._let_go, error)
 
     def _let_go(self, error: OSError | None) -> None:

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -54,9 +55,13 @@ class LongChain(Scene):
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with scene(
-        tmp_path_factory.mktemp("datagrams"), listener=LISTENER, workers=1, kind=LongChain, extra=f"[limits]\n{_LEAVES}"
+        tmp_path_factory.mktemp("datagrams"),
+        listener=LISTENER,
+        workers=1,
+        kind=LongChain,
+        extra=f"[listener.other]\n{LISTENER}\n[limits]\n{_LEAVES}",
     ) as running:
-        until_found(lambda: running.events("http3_offered"))
+        until_found(lambda: len(running.events("http3_offered")) == 2)
         yield running
 
 
@@ -147,6 +152,25 @@ def test_an_initial_packet_in_a_short_datagram_gets_nothing(running: Scene) -> N
         assert sock.recv(65_536)[0] & _KIND == _INITIAL
 
 
+# -- the first packets
+
+
+def test_the_parts_of_a_long_hello_may_come_in_any_order(running: Scene) -> None:
+    """A hybrid key share takes two packets. The second one alone makes a client show its address."""
+    settings = configuration(address_of(running), "localhost")
+    settings.alpn_protocols = ["h3", *("x" * 200 for _ in range(6))]
+    with QuicClient(address_of(running), "localhost", settings) as client:
+        client.connect(("127.0.0.1", running.port), time.monotonic())
+        first, second = (data for data, _ in client.datagrams_to_send(time.monotonic()))
+        client.send_datagram(second)
+        client.sock.settimeout(_PATIENCE_SECONDS)
+        retry = client.sock.recv(65_536)
+        assert retry[0] & _KIND == _RETRY
+        client.send_datagram(first)
+        client.receive_datagram(retry, ("127.0.0.1", running.port), time.monotonic())
+        client.read_until(lambda: client.handshake is not None)
+
+
 # -- tokens
 
 
@@ -161,6 +185,7 @@ def test_the_token_of_a_retry_is_good_for_its_address_alone(tmp_path: Path) -> N
             with QuicClient(address_of(running), "localhost") as client:
                 client.connect(("127.0.0.1", running.port), time.monotonic())
                 client.send_due()
+                client.sock.settimeout(_PATIENCE_SECONDS)
                 retry = client.sock.recv(65_536)
                 assert retry[0] & _KIND == _RETRY
                 client.receive_datagram(retry, ("127.0.0.1", running.port), time.monotonic())
@@ -172,6 +197,31 @@ def test_the_token_of_a_retry_is_good_for_its_address_alone(tmp_path: Path) -> N
                     assert other.recv(65_536)[0] & _KIND != _INITIAL
                 client.send_datagram(with_token)
                 client.read_until(lambda: client.handshake is not None)
+
+
+# -- resets
+
+
+def reset_of(running: Scene, listener: str, connection_id: bytes) -> bytes:
+    """The token in the answer of a listener to a packet for a connection that it does not know; empty without one."""
+    port = int(running.running.ready[listener][0].rpartition(":")[2])
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.2)
+        sock.sendto(b"\x40" + connection_id + bytes(60), ("127.0.0.1", port))
+        with suppress(TimeoutError):
+            return sock.recv(2_048)[-16:]
+    return b""
+
+
+def test_the_reset_of_a_connection_that_lives_is_not_to_be_had(running: Scene) -> None:
+    """RFC 9000 section 21.11: another listener of the process knows the key, and not the connection."""
+    with Http3Client(QuicClient(address_of(running), "localhost")).open() as client:
+        goes_on(client, b"/lives")
+        own = client.quic._peer_cid
+        told = until_found(lambda: reset_of(running, "other", own.cid))
+        assert told != own.stateless_reset_token
+        goes_on(client, b"/still")
+    until_found(lambda: reset_of(running, "public", own.cid) == own.stateless_reset_token)
 
 
 # -- tickets

@@ -29,8 +29,8 @@ from proxy.observe.counts.listener_counters import ListenerCounters
 from proxy.proxy_protocol.header import Endpoints
 from proxy.quic.library import native
 from proxy.quic.post import Post
-from proxy.quic.tokens import UNKNOWN_ADDRESS, KnownAddress, known_address, new_token, retry_token
-from proxy.quic.transport import QuicTransport
+from proxy.quic.tokens import UNKNOWN_ADDRESS, KnownAddress, known_address, new_token, reset_key, retry_token
+from proxy.quic.transport import ERR_RETRY, QuicTransport
 from proxy.tls.handshake.handshake_policy import HandshakePolicy
 
 _LONG_HEADER: Final = 0x80
@@ -140,19 +140,20 @@ class QuicListener:
         if transport is None and is_unknown_version:
             native().send(sock, native().version_negotiation(from_id, to_id), local, remote)
         elif transport is None:
-            transport = self._began(_FirstPacket(sock, version, to_id, from_id, local, remote), data)
-        if transport is not None:
+            return self._began(_FirstPacket(sock, version, to_id, from_id, local, remote), data, ecn)
+        else:
             transport.received(data, local, remote, ecn)
         return transport
 
-    def _began(self, first: "_FirstPacket", data: bytes) -> QuicTransport | None:
+    def _began(self, first: "_FirstPacket", data: bytes, ecn: int) -> QuicTransport | None:
         if not data[0] & _LONG_HEADER:
             self._reset(first, len(data))
-        elif self._takes_new:
-            token = native().token_of_initial(data)
-            if token is not None:
-                return self._arrived(first, token)
-        return None
+            return None
+        token = native().token_of_initial(data) if self._takes_new else None
+        transport = None if token is None else self._arrived(first, token)
+        if transport is not None and transport.received(data, first.local, first.remote, ecn) == ERR_RETRY:
+            self._ask_for_token(first, self._host.runtime)
+        return transport
 
     def handed_on(self, data: bytes, local: bytes, remote: bytes, ecn: int) -> None:
         found = native().identifiers(data)
@@ -169,13 +170,16 @@ class QuicListener:
 
     def _reset(self, first: "_FirstPacket", length: int) -> None:
         keys = self._host.runtime.quic_keys
+        if self._post is None and not first.to_id.startswith(self._services.worker_prefix):
+            return  # it may be for a connection that lives in a process which cannot be reached
         now = self._services.io.loop.time()
         if now - self._resets_since >= 1.0:
             self._resets_since = now
             self._resets = 0
         self._resets += 1
         if keys and self._resets <= _MOST_RESETS:
-            packet = native().stateless_reset(keys[0], first.to_id, length)
+            key = reset_key(keys[0], first.local_end)
+            packet = native().stateless_reset(key, first.to_id, length)
             if packet:
                 native().send(first.sock, packet, first.local, first.remote)
 
@@ -234,7 +238,7 @@ class QuicListener:
             first.local,
             first.remote,
             known.token,
-            runtime.quic_keys[0],
+            reset_key(runtime.quic_keys[0], first.local_end),
             (
                 int((limits.keep_alive_seconds + _IDLE_MARGIN_SECONDS) * _NANOSECONDS),
                 int((runtime.limits.handshake_seconds + 1.0) * _NANOSECONDS),
@@ -284,6 +288,10 @@ class _FirstPacket:
     @property
     def address(self) -> bytes:
         return _address(self.remote)
+
+    @property
+    def local_end(self) -> bytes:
+        return _address(self.local) + self.local[2:4]
 
     @property
     def ends(self) -> Endpoints:

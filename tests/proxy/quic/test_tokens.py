@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.quic.tokens import known_address, new_token, retry_token
+from proxy.quic.tokens import known_address, new_token, reset_key, retry_token
 
 KEY, OTHER = bytes(32), bytes([1]) * 32
 HERE, THERE = b"\x7f\0\0\1", b"\xc0\0\2\1"
@@ -49,3 +49,9 @@ def test_a_byte_that_differs_makes_it_worthless(place: int) -> None:
     token[place] ^= 1
     assert known_address((KEY,), bytes(token), HERE, b"", NOW) is None
     assert known_address((KEY,), bytes(token[:place]), HERE, b"", NOW) is None
+
+
+def test_each_address_has_its_key_of_resets() -> None:
+    assert reset_key(KEY, HERE) == reset_key(KEY, HERE)
+    assert len({reset_key(KEY, HERE), reset_key(KEY, THERE), reset_key(OTHER, HERE)}) == 3
+    assert len(reset_key(KEY, HERE)) == 32

@@ -11,7 +11,7 @@ from proxy.quic.transport import QuicTransport
 from tests.fakes import FakeLoop
 from tests.fakes_quic import quic_connection
 
-DRAINING, IDLE, PROTOCOL = -224, -238, -501
+DRAINING, RETRY, DROP, IDLE, PROTOCOL = -224, -231, -232, -238, -501
 
 
 class Owner(StreamOwner[bytes]):
@@ -165,6 +165,14 @@ class TestEnds:
         assert len(world.native.calls("receive")) == 1
         world.loop.advance(1.0)
         assert world.ids == {}
+
+    @pytest.mark.parametrize("error", [RETRY, DROP])
+    def test_one_that_has_not_begun_is_forgotten_at_once(self, world: World, error: int) -> None:
+        world.native.errors = [error]
+        assert world.transport.received(b"packet", b"local", b"remote", 0) == error
+        assert world.ids == {}
+        world.loop.settle()
+        assert world.native.calls("close", "free") == [("free",)]
 
     def test_a_fault_is_told_to_the_owner_which_ends_it(self, world: World) -> None:
         owner = Owner(lambda: world.transport.end())

@@ -164,6 +164,14 @@ def test_a_packet_of_a_connection_that_nobody_knows_is_reset_but_never_longer(ud
     assert udp.say(SHORT[:30]) is None
 
 
+def test_nothing_is_reset_for_a_process_that_cannot_be_reached(udp: Udp) -> None:
+    """Its connection may live."""
+    post, udp.quic._post = udp.quic._post, None
+    assert udp.say(SHORT) is None
+    udp.quic._post = post
+    assert udp.say(SHORT) is not None
+
+
 def test_resets_are_few(udp: Udp) -> None:
     answers = [udp.say(SHORT) for _ in range(150)]
     assert sum(one is not None for one in answers) == 100
