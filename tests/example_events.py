@@ -163,6 +163,12 @@ EXAMPLES = (
         "listener public does not offer HTTP/3: no answer within 5 s; clients use HTTP/2",
     ),
     Example(
+        process.Http3HandOnFailed("public", "Too many open files"),
+        {"event": "http3_hand_on_failed", "listener": "public", "error": "Too many open files"},
+        "listener public: other workers cannot hand on packets of HTTP/3 to this one: Too many open files; its "
+        "connections end in an upgrade",
+    ),
+    Example(
         process.AdminCrowded("the admin socket", 32, 7),
         {"event": "admin_crowded", "socket": "the admin socket", "connections": 32, "sent_away": 7},
         "the admin socket has 32 connections: each new one replaces an older one, first those without a request; "

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import secrets
 import socket
 import time
 from collections.abc import Collection, Mapping
@@ -39,6 +38,7 @@ from proxy.observe.startup import ListenerOffer
 from proxy.observe.turned_away import TurnedAway
 from proxy.processes.messages.answers import ServerSeen
 from proxy.processes.messages.questions import MaintainedRoute, ShowChallenges, Verdict
+from proxy.quic.post import unused_prefix
 from proxy.signing.breaker import BreakerState
 from proxy.signing.race import SigningServices
 from proxy.signing.token import Timing
@@ -139,7 +139,9 @@ class Worker:
             shared,
             self._challenges,
             self._event,
-            worker_prefix=bytes((slot & 0xFF, secrets.randbelow(256))),
+            worker_prefix=unused_prefix(
+                slot, {name: one.quic_keys for name, one in generation.listeners.items() if one.quic is not None}
+            ),
         )
         self._listeners: dict[str, Listener] = {}
         self._alternatives: Mapping[str, bytes] = {}
@@ -197,7 +199,7 @@ class Worker:
         self._tokens.use(generation.tokens)
         self.counters.swaps += 1
         for name, listener in self._listeners.items():
-            listener.runtime = generation.listeners.get(name, listener.runtime)
+            listener.serve_by(generation.listeners.get(name, listener.runtime))
         self._plain.rules = generation.plain
         self._scarcity.start(_resources(generation))
         seconds = generation.loaded.config.limits.drain_seconds

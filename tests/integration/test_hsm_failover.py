@@ -40,7 +40,9 @@ def test_no_handshake_fails(hsm_site: HsmSite, fault: Fault, kind: str, groups: 
                 one.until(lambda: one.state("plexi") != "closed")
                 before = one.plexi.calls("C_SignInit")
                 load.more(40)
-                assert one.plexi.calls("C_SignInit") - before <= 10  # probes of two processes, the more the longer it takes
+                assert (
+                    one.plexi.calls("C_SignInit") - before <= 10
+                )  # probes of two processes, the more the longer it takes
             assert one.spare.calls("C_SignInit") > 0
         one.until(lambda: one.state("plexi") == "closed")
         before = one.plexi.calls("C_SignInit")

@@ -72,6 +72,12 @@ class Listener:
         if self._quic is not None:
             self._quic.receive_on(sockets)
 
+    def serve_by(self, runtime: ListenerRuntime) -> None:
+        """Serve by another configuration from the next connection on."""
+        self.runtime = runtime
+        if self._quic is not None:
+            self._quic.follow_keys()
+
     def end_datagrams(self) -> None:
         """Take no new QUIC connections; see `QuicListener.end`."""
         if self._quic is not None:

@@ -11,7 +11,6 @@ reset, so that the client of a process that is gone does not wait (section 10.3)
 import secrets
 import socket
 from collections.abc import Collection
-from contextlib import suppress
 from functools import partial
 from socket import SocketType
 from typing import Final, Protocol
@@ -26,6 +25,7 @@ from proxy.limits.request_rates import ClientRates
 from proxy.net.readiness import EPOLLIN, Ready
 from proxy.net.shared_io import SharedIo
 from proxy.observe.counts.listener_counters import ListenerCounters
+from proxy.observe.events.process import Http3HandOnFailed
 from proxy.proxy_protocol.header import Endpoints
 from proxy.quic.library import native
 from proxy.quic.post import Post
@@ -68,7 +68,8 @@ class QuicListener:
         self._services: Final = services
         self._sockets: Final[dict[int, _QuicSocket]] = {}
         """By descriptor: those that are read, and those by which old connections send."""
-        self._post: Post | None = None
+        self._posts: Final[dict[bytes, _PostBox]] = {}
+        """By the secret that their name is made of."""
         self._is_ending = False
         self._transports: Final[dict[bytes, QuicTransport]] = {}
         self._takes_new = False
@@ -87,8 +88,8 @@ class QuicListener:
             return
         wanted = {sock.fileno(): sock for sock in sockets}
         self._takes_new = bool(wanted)
-        if wanted and self._post is None:
-            self._open_post()
+        if wanted:
+            self.follow_keys()
         for number, sock in wanted.items():
             if number not in self._sockets:
                 self._sockets[number] = _QuicSocket(self, self._services.io, sock)
@@ -102,11 +103,21 @@ class QuicListener:
         self._takes_new = False
         self._close_if_empty()
 
-    def _open_post(self) -> None:
-        prefix = self._services.worker_prefix
-        with suppress(OSError):  # without it, what others read is lost for us
-            self._post = Post(self._host.runtime.name, prefix)
-            _PostBox(self, self._services.io, self._post)
+    def follow_keys(self) -> None:
+        """Be found by other processes, by each of the present secrets."""
+        runtime = self._host.runtime
+        for key in [one for one in self._posts if one not in runtime.quic_keys]:
+            self._posts.pop(key).close()
+        if not self._sockets and not self._takes_new:
+            return
+        for key in runtime.quic_keys:
+            if key not in self._posts:
+                try:
+                    post = Post(runtime.name, self._services.worker_prefix, key)
+                except OSError as error:
+                    self._services.tell(Http3HandOnFailed(runtime.name, error.strerror or str(error)))
+                    return
+                self._posts[key] = _PostBox(self, self._services.io, post)
 
     def _close_if_empty(self) -> None:
         if self._takes_new or self._transports:
@@ -114,10 +125,9 @@ class QuicListener:
         for one in self._sockets.values():
             one.close()
         self._sockets.clear()
-        if self._post is not None:
-            self._services.io.readiness.change(self._post.sock.fileno(), EPOLLIN, 0, _NOBODY)
-            self._post.close()
-            self._post = None
+        for box in self._posts.values():
+            box.close()
+        self._posts.clear()
 
     # -- which connection
 
@@ -164,13 +174,14 @@ class QuicListener:
 
     def _is_of_another(self, to_id: bytes, data: bytes, local: bytes, remote: bytes, ecn: int) -> bool:
         prefix = to_id[: len(self._services.worker_prefix)]
-        if self._post is None or len(to_id) != _ID_BYTES or prefix == self._services.worker_prefix:
+        if len(to_id) != _ID_BYTES or prefix == self._services.worker_prefix:
             return False
-        return self._post.hand_on(prefix, data, local, remote, ecn)
+        return any(one.post.hand_on(prefix, data, local, remote, ecn) for one in self._posts.values())
 
     def _reset(self, first: "_FirstPacket", length: int) -> None:
         keys = self._host.runtime.quic_keys
-        if self._post is None and not first.to_id.startswith(self._services.worker_prefix):
+        is_complete = len(self._posts) == len(keys)
+        if not is_complete and not first.to_id.startswith(self._services.worker_prefix):
             return  # it may be for a connection that lives in a process which cannot be reached
         now = self._services.io.loop.time()
         if now - self._resets_since >= 1.0:
@@ -340,15 +351,17 @@ class _PostBox(Ready):
 
     def __init__(self, listener: QuicListener, io: SharedIo, post: Post) -> None:
         self._listener: Final = listener
-        self._post: Final = post
+        self._io: Final = io
+        self.post: Final = post
         io.readiness.change(post.sock.fileno(), 0, EPOLLIN, self)
 
     def ready(self, events: int) -> None:
         del events
-        self._post.deliver(self._listener.handed_on, _AT_ONCE)
+        self.post.deliver(self._listener.handed_on, _AT_ONCE)
 
-
-_NOBODY: Final = Ready()
+    def close(self) -> None:
+        self._io.readiness.change(self.post.sock.fileno(), EPOLLIN, 0, self)
+        self.post.close()
 
 
 # A socket address is that of the kernel (linux/in.h, in6.h).

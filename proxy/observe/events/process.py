@@ -245,6 +245,30 @@ class Http3NotOffered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Http3HandOnFailed(Event):
+    """A worker has no Unix socket by which the others hand on packets of its HTTP/3 connections.
+    These connections end in an upgrade, and when all workers share a UDP socket.
+
+    Look at the error: the limit on open files, or a rule against Unix sockets with an abstract name
+    (AppArmor, seccomp, `RestrictAddressFamilies=` of systemd). Then reload, which tries again.
+    """
+
+    event = "http3_hand_on_failed"
+    level = Level.WARNING
+
+    listener: str
+    """Name of the listener."""
+    error: str
+    """Of the system."""
+
+    def sentence(self) -> str:
+        return (
+            f"listener {self.listener}: other workers cannot hand on packets of HTTP/3 to this one: {self.error}; "
+            "its connections end in an upgrade"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AdminCrowded(Event):
     """The admin socket or the port of the metrics has reached its connection limit. Each new
     one replaces an older one. Written at most once a minute.

@@ -1,10 +1,12 @@
 """The UDP sockets of a listener: handshakes by OpenSSL's own client, and packets that begin no connection."""
 
+import os
 import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from proxy.downstream.listeners.quic_listener import QuicListener
 from proxy.limits.connections import ListenerLimits
 from proxy.quic.availability import unavailable
 from proxy.quic.datagrams import prepare_datagrams
+from proxy.quic.post import Post
 from proxy.quic.probing import shake_hands
 from proxy.tls.handshake.group_choice import cipher_suites
 from proxy.tls.handshake.identities import IdentityTable
@@ -26,7 +29,8 @@ from tests.proxy.downstream.listeners.listener_world import Credential, World, r
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 
-KEY = bytes(32)
+KEY, NEW_KEY = os.urandom(32), os.urandom(32)
+"""New in each run: they make names that are the machine's."""
 PACKETS = 5_000
 ID = bytes(range(18))
 SHORT = b"\x40" + ID + bytes(60)
@@ -89,6 +93,10 @@ class Udp:
         self.world.loop.settle()
         return said[0]
 
+    def listener_serves_by(self, **changed: Any) -> None:
+        """Change what a reload may change."""
+        self.world.listener.serve_by(replace(self.world.listener.runtime, **changed))
+
     def limit(self, limits: ListenerLimits) -> None:
         self.world.listener.runtime = replace(self.world.listener.runtime, limits=limits)
 
@@ -104,6 +112,8 @@ def udp(world: World, credential: Credential) -> Iterator[Udp]:
     world.loop.advance(60)
     udp.client.close()
     assert udp.quic._sockets == {}
+    udp.listener_serves_by()
+    assert udp.quic._posts == {}
 
 
 def test_a_client_of_another_library_shakes_hands(udp: Udp) -> None:
@@ -166,9 +176,11 @@ def test_a_packet_of_a_connection_that_nobody_knows_is_reset_but_never_longer(ud
 
 def test_nothing_is_reset_for_a_process_that_cannot_be_reached(udp: Udp) -> None:
     """Its connection may live."""
-    post, udp.quic._post = udp.quic._post, None
+    taken = Post("public", b"\0\0", NEW_KEY)
+    udp.listener_serves_by(quic_keys=(KEY, NEW_KEY))
     assert udp.say(SHORT) is None
-    udp.quic._post = post
+    taken.close()
+    udp.listener_serves_by()
     assert udp.say(SHORT) is not None
 
 
@@ -223,13 +235,39 @@ def local_and_remote(udp: Udp) -> tuple[bytes, bytes]:
 
 
 def test_what_another_process_reads_is_handed_on(udp: Udp) -> None:
+    """The other one has not changed its secret yet."""
     took: list[bytes] = []
-    quic = udp.quic
-    quic.handed_on(SHORT, b"", b"", 0)  # of a connection that has ended
-    post = quic._post
-    assert post is not None
-    assert not post.hand_on(b"\xff\xff", SHORT, b"", b"", 0)
-    assert took == []
+    udp.quic.handed_on(SHORT, b"", b"", 0)  # of a connection that has ended
+    other = Post("public", ID[:2], KEY)
+    udp.listener_serves_by(quic_keys=(NEW_KEY, KEY))
+    assert udp.say(SHORT) is None
+    other.deliver(lambda data, *_: took.append(data), 8)
+    other.close()
+    assert took == [SHORT]
+    assert udp.say(SHORT) is not None, "the other one has ended"
+
+
+def test_each_present_secret_leads_here_and_no_older_one(udp: Udp) -> None:
+    other = {key: Post("public", ID[:2], key) for key in (KEY, NEW_KEY)}
+    led = {}
+    for keys in ((KEY,), (NEW_KEY, KEY), (NEW_KEY,)):
+        udp.listener_serves_by(quic_keys=keys)
+        led[keys] = [one.hand_on(b"\0\0", SHORT, b"l", b"r", 0) for one in other.values()]
+    assert led == {(KEY,): [True, False], (NEW_KEY, KEY): [True, True], (NEW_KEY,): [False, True]}
+    for one in other.values():
+        one.close()
+
+
+def test_a_name_that_cannot_be_taken_is_logged_and_tried_again(udp: Udp) -> None:
+    taken = Post("public", b"\0\0", NEW_KEY)
+    udp.listener_serves_by(quic_keys=(NEW_KEY,))
+    assert [event for event, _ in udp.world.events] == [
+        {"event": "http3_hand_on_failed", "listener": "public", "error": "Address already in use"}
+    ]
+    taken.close()
+    udp.listener_serves_by(quic_keys=(NEW_KEY,))
+    assert len(udp.world.events) == 1
+    assert list(udp.quic._posts) == [NEW_KEY]
 
 
 def test_sockets_stay_until_the_last_connection_has_ended(udp: Udp) -> None:
