@@ -786,7 +786,8 @@ struct Connection {
     int alert;
     int http_error;
     size_t body_bytes; /* that Python got of the data that nghttp3 reads */
-    int is_busy, has_parameters, is_closed;
+    int is_busy, has_parameters;
+    int is_full; /* a stream waits for acknowledgements */
     Budget budgets[FLOODS];
     double burst, per_second;
     int flood;            /* the budget that is used up */
@@ -1688,11 +1689,23 @@ static int has_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64
     return 0;
 }
 
+/* Streams that have waited for the acknowledgements of any stream go on. */
+static void resume_streams(Connection *self)
+{
+    if (!self->is_full || self->unacked >= self->most_unacked)
+        return;
+    self->is_full = 0;
+    for (Stream *one = self->streams; one != NULL; one = one->next)
+        if (one->given < one->last)
+            nghttp3_conn_resume_stream(self->http, one->id);
+}
+
 static int has_ack(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t count, void *user, void *of_stream)
 {
     Connection *self = user;
     (void)quic, (void)offset, (void)of_stream;
     int error = self->http == NULL ? 0 : nghttp3_conn_add_ack_offset(self->http, id, count);
+    resume_streams(self);
     return error == 0 ? 0 : fails_by_http(self, error);
 }
 
@@ -1721,6 +1734,7 @@ static int closes_stream(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t
     }
     self->streams = stream->next; /* `stream_of` put it first */
     stream_free(self, stream);
+    resume_streams(self);
     return happened(self, Py_BuildValue("(iL)", EVENT_CLOSED, (long long)id));
 }
 
@@ -2179,6 +2193,7 @@ static nghttp3_ssize takes_body(nghttp3_conn *http, int64_t id, nghttp3_vec *to,
                 return NGHTTP3_ERR_CALLBACK_FAILURE;
         }
     } else if (count == 0) {
+        self->is_full |= stream->given < stream->last;
         return NGHTTP3_ERR_WOULDBLOCK;
     }
     return (nghttp3_ssize)count;
