@@ -194,6 +194,12 @@ def packets(number: int, payload: bytes) -> Deed:
     return flood
 
 
+def copies_of_a_packet(client: Http3Client) -> None:
+    packet = client.quic.packet(b"\x01" * 800)
+    for _ in range(25):
+        client.quic.send_datagram(packet)
+
+
 def data_of_a_stream_that_is_over(client: Http3Client) -> None:
     stream = client.begin(h3.get(b"/fixed"), ends=True)
     allowed = client.quic._remote_max_streams_bidi
@@ -248,6 +254,7 @@ FLOODS: dict[str, tuple[Deed, str | None]] = {
     "max_data": (each(20_000, lambda one: number_frame(0x10, one)), "window_update_flood"),
     "max_stream_data": (each(20_000, lambda one: number_frame(0x11, 0, one)), "window_update_flood"),
     "pings": (each(20_000, lambda _: b"\x01"), "ping_flood"),
+    "copies_of_a_packet": (copies_of_a_packet, None),  # by somebody else, who wants the client to be refused
     "acknowledgements": (packets(3_000, ack(0)), "idle_packet_flood"),
     "padding": (packets(3_000, bytes(8)), "idle_packet_flood"),
     "resets_of_one_stream": (
