@@ -112,6 +112,7 @@ LIMITS = HttpLimits(
         header_count=20,
         header_bytes=1_000,
     ),
+    http3_unacked_bytes=1_000_000,
 )
 RESPONSES = ResponseLimits(
     head_bytes=4_000,

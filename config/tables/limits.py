@@ -130,6 +130,7 @@ class LimitsConfig(Table):
     http2_control_frames: int = _whole(1_000, least=16, most=1_000_000)
     http2_control_frames_per_second: float = _rate(100.0)
     http2_settings_seconds: Seconds = time_field("http2_settings_timeout", 10.0, most=600.0)
+    http3_unacked_bytes: int = _whole(8 * _MIB, least=65_536, most=_GIB)
 
     # Responses
     response_head_bytes: int = _whole(65_536, least=_KIB, most=16 * _MIB)

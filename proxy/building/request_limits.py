@@ -53,6 +53,7 @@ def http_limits(limits: LimitsConfig) -> HttpLimits:
         websocket_idle_seconds=limits.websocket_idle_seconds,
         websocket_close_seconds=limits.websocket_close_seconds,
         http2=_session_limits(limits),
+        http3_unacked_bytes=limits.http3_unacked_bytes,
     )
 
 

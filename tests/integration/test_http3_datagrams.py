@@ -38,6 +38,7 @@ _KIND, _INITIAL, _RETRY = 0xF0, 0xC0, 0xF0
 """The first bits of a packet with a long header (RFC 9000 section 17.2)."""
 _SUITE = CipherSuite.AES_256_GCM_SHA384
 _SECONDS = 30
+_UNACKED_BYTES = 65_536
 _LEAVES = 'drain_timeout = "1s"\n'
 """It does not wait for clients that say nothing."""
 
@@ -59,7 +60,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         listener=LISTENER,
         workers=1,
         kind=LongChain,
-        extra=f"[listener.other]\n{LISTENER}\n[limits]\n{_LEAVES}",
+        extra=f"[listener.other]\n{LISTENER}\n[limits]\nhttp3_unacked_bytes = {_UNACKED_BYTES}\n{_LEAVES}",
     ) as running:
         until_found(lambda: len(running.events("http3_offered")) == 2)
         yield running
@@ -351,3 +352,26 @@ def test_datagrams_grow_to_what_the_way_takes(running: Scene, most: int, largest
             assert (answer.status, len(answer.body)) == (200, 1_000_000)
         assert (relay.dropped > 0) is (largest == 1_232)
     assert quic.largest == largest
+
+
+@pytest.mark.paced
+def test_a_client_that_acknowledges_nothing_is_sent_no_more_than_the_limit(running: Scene) -> None:
+    """Its congestion window is larger, as it has taken a large answer before."""
+    with Http3Client(QuicClient(address_of(running), "localhost")).open() as client:
+        answer = client.ask(h3.headers(fields(b"/large/3000000")))
+        assert len(answer.body) == 3_000_000
+        client.quic.sync()
+        stream = client.begin(h3.headers(fields(b"/large/3000000")), ends=True)
+        client.quic.send_due()
+        client.quic.sock.settimeout(_PATIENCE_SECONDS)
+        came = [client.quic.sock.recv(65_536)]
+        quiet = time.monotonic() + _QUIET_SECONDS
+        client.quic.sock.settimeout(0.1)
+        while time.monotonic() < quiet:
+            with suppress(TimeoutError):
+                came.append(client.quic.sock.recv(65_536))
+        for data in came:
+            client.quic.receive_datagram(data, ("127.0.0.1", running.port), time.monotonic())
+        client.quic.take_events()
+        received = len(client.streams[stream].body) + len(client._received[stream])
+        assert 0.5 * _UNACKED_BYTES < received < 1.25 * _UNACKED_BYTES

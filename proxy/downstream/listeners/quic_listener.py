@@ -41,8 +41,6 @@ _MOST_READS: Final = 4
 _NANOSECONDS: Final = 1_000_000_000
 # Behind the last request and our GOAWAY, which come first.
 _IDLE_MARGIN_SECONDS: Final = 10.0
-# What may wait for the acknowledgements of one client: about a second at 64 Mbit/s.
-_MOST_UNACKED_BYTES: Final = 8 << 20
 # Of the handshakes in flight that a listener allows: with more, clients have to show their address.
 _UNPROVEN_SHARE: Final = 4
 # Stateless resets in a second: they answer datagrams that anyone can make up.
@@ -261,7 +259,7 @@ class QuicListener:
                 http2.header_list_bytes,
                 http2.header_count,
                 http2.header_bytes,
-                _MOST_UNACKED_BYTES,
+                limits.http3_unacked_bytes,
                 float(http2.control_frames),
                 http2.control_frames_per_second,
             ),

@@ -35,6 +35,8 @@ class HttpLimits:
     websocket_idle_seconds: float
     websocket_close_seconds: float
     http2: SessionLimits
+    http3_unacked_bytes: int
+    """What one connection may have sent without an acknowledgement."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,12 @@ def test_every_limit_of_http_reaches_its_place(site: Site, capabilities: Capabil
         "http2_settings_timeout",
     ]
     rates = ["http2_resets_per_second", "http2_control_frames_per_second"]
-    windows = ["http2_stream_window_bytes", "http2_stream_window_most_bytes", "http2_connection_window_bytes"]
+    windows = [
+        "http2_stream_window_bytes",
+        "http2_stream_window_most_bytes",
+        "http2_connection_window_bytes",
+        "http3_unacked_bytes",
+    ]
     values: dict[str, float] = {name: 1_100 + number for number, name in enumerate(numbers)}
     values |= {name: 0.5 + number for number, name in enumerate(rates)}
     seconds = {name: 10 + number for number, name in enumerate(times)}
