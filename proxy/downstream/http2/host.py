@@ -15,7 +15,7 @@ from proxy.http2.streams.stream import SessionStream, StreamSide
 from proxy.net.byte_stream import StreamOwner
 from proxy.observe.counts.listener_counters import StreamCounters
 
-_BAD_REQUEST: Final = 400
+BAD_REQUEST: Final = 400
 
 
 class StreamHost(StreamOwner[bytes]):
@@ -46,7 +46,7 @@ class StreamHost(StreamOwner[bytes]):
 
     def log_malformed(self, reason: str, fields: list[Header]) -> None:
         """Write down a request with these fields, which has no single meaning."""
-        refusal = bad_head(MalformedMessage(_BAD_REQUEST, reason), start_of(fields))
+        refusal = bad_head(MalformedMessage(BAD_REQUEST, reason), start_of(fields))
         self.log.refused(refusal, self.service.stamps.new_request_id(), 0)
 
     @property

@@ -10,7 +10,7 @@ from mypy_extensions import mypyc_attr
 
 from proxy.downstream.http2.byte_stream import Http2ByteStream
 from proxy.downstream.http2.credit import BodyCredit
-from proxy.downstream.http2.host import StreamHost
+from proxy.downstream.http2.host import BAD_REQUEST, StreamHost
 from proxy.downstream.http2.patience import StreamPatience
 from proxy.downstream.http2.requests import start_of
 from proxy.downstream.http2.writer import Http2Writer
@@ -28,8 +28,6 @@ from proxy.http2.streams.stream import SessionStream, StreamSide
 from proxy.http2.wire.causes import ResetCause, reset_cause
 from proxy.http2.wire.errors import ErrorCode, StreamFault
 from proxy.limits.reasons import CLIENT_CLOSED_REQUEST, RequestReason
-
-_BAD_REQUEST: Final = 400
 
 
 @mypyc_attr(free_list_len=1)
@@ -88,7 +86,7 @@ class Http2Stream(StreamSide):
         framing = request.framing
         self._is_websocket = framing.websocket is not None
         if framing.body is BodyKind.LENGTH and not host.session.expects(stream, framing.length):
-            self._break_off(ErrorCode.PROTOCOL_ERROR, "the body differs from its content-length", _BAD_REQUEST)
+            self._break_off(ErrorCode.PROTOCOL_ERROR, "the body differs from its content-length", BAD_REQUEST)
             return
         if exchange.refusal is not None:
             self.refuse(exchange.refusal)
@@ -127,7 +125,7 @@ class Http2Stream(StreamSide):
         if self._is_websocket:  # RFC 9113 8.5: DATA alone may come
             fault = fault or StreamFault(ErrorCode.PROTOCOL_ERROR, "trailers of a WebSocket")
         if fault is not None:
-            self._break_off(fault.code, f"{RequestReason.MALFORMED_BODY}: {fault.reason}", _BAD_REQUEST)
+            self._break_off(fault.code, f"{RequestReason.MALFORMED_BODY}: {fault.reason}", BAD_REQUEST)
         else:
             self.body_received(b"", is_ended=True)
 
