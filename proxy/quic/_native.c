@@ -699,7 +699,7 @@ enum {
     EVENT_ID_GONE,
 };
 
-enum { ID_BYTES = 18, MOST_PIECES = 64, MOST_TAKEN = 65536, MOST_SEGMENTS = 32, BURST_BYTES = 60000 };
+enum { RECEIVED_BYTES = 2048, ID_BYTES = 18, MOST_PIECES = 64, MOST_TAKEN = 65536, MOST_SEGMENTS = 32, BURST_BYTES = 60000 };
 
 /* How far the fields of a stream were counted; `scan_fields` says why. */
 typedef struct {
@@ -1843,6 +1843,7 @@ static int begin(Connection *self, unsigned version, const ngtcp2_cid *client, c
     parameters.initial_max_streams_uni = 3; /* RFC 9114 section 6.2 */
     parameters.max_idle_timeout = limits->idle;
     parameters.active_connection_id_limit = 4;
+    parameters.max_udp_payload_size = RECEIVED_BYTES;
     parameters.original_dcid = *original;
     parameters.original_dcid_present = 1;
     if (retry != NULL) {
@@ -2674,7 +2675,7 @@ static PyTypeObject connection_type = {
 
 /* -- datagrams without a connection */
 
-enum { RECEIVED_AT_ONCE = 32, RECEIVED_BYTES = 2048 };
+enum { RECEIVED_AT_ONCE = 32 };
 
 /* The address that the client has used, with the port of the socket. */
 static size_t local_of(const struct msghdr *message, const struct sockaddr_storage *bound, struct sockaddr_storage *to, int *ecn)
@@ -2790,7 +2791,7 @@ static PyObject *token_of_initial(PyObject *module, PyObject *datagram)
 static PyObject *version_negotiation(PyObject *module, PyObject *args)
 {
     Py_buffer to, from;
-    unsigned char made[256], random;
+    unsigned char made[1 + 4 + 2 * 256 + 4], random; /* IDs of unknown versions have up to 255 bytes (RFC 8999 section 5.1) */
     static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1};
     (void)module;
     if (!PyArg_ParseTuple(args, "y*y*", &to, &from))

@@ -166,6 +166,13 @@ def test_an_unknown_version_is_told_those_that_we_speak(udp: Udp) -> None:
     assert udp.say(UNKNOWN_VERSION[:600]) is None
 
 
+def test_ids_of_an_unknown_version_may_have_255_octets(udp: Udp) -> None:
+    """RFC 8999 section 5.1."""
+    answer = udp.say(b"\xc0\x1a\x1a\x1a\x1a\xff" + b"t" * 255 + b"\xff" + b"f" * 255 + bytes(1_000))
+    assert answer is not None
+    assert answer[1:] == bytes(4) + b"\xff" + b"f" * 255 + b"\xff" + b"t" * 255 + b"\0\0\0\1"
+
+
 def test_a_packet_of_a_connection_that_nobody_knows_is_reset_but_never_longer(udp: Udp) -> None:
     answer = udp.say(SHORT)
     assert answer is not None
