@@ -67,9 +67,9 @@ class FakeQuicConnection:
     def path(self) -> tuple[bytes, bytes]:
         return b"local", b"remote"
 
-    def close(self, error: int, code: int) -> tuple[bytes, int, int]:
+    def close(self, error: int, code: int) -> bytes:
         self.asked.append(("close", error, code))
-        return b"", 0, code
+        return b""
 
     def calls(self, *names: str) -> list[tuple[Any, ...]]:
         """Those of some names."""

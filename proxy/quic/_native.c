@@ -438,11 +438,11 @@ static PyObject *tls_handshake(PyObject *driver, PyObject *args)
         Py_INCREF(error);
     }
     PyObject *sealed = taken_output(self, flight);
-    if (error == Py_None && self->parameters.length > 0) {
-        record(&self->out, RECORD_PARAMETERS, self->parameters.data, self->parameters.length);
+    int is_told = error != Py_None || self->parameters.length == 0 ||
+                  record(&self->out, RECORD_PARAMETERS, self->parameters.data, self->parameters.length);
+    if (error == Py_None)
         drop(&self->parameters);
-    }
-    PyObject *sent = taken_output(self, 0);
+    PyObject *sent = is_told ? taken_output(self, 0) : PyErr_NoMemory();
     if (sealed == NULL || sent == NULL) {
         Py_XDECREF(sealed);
         Py_XDECREF(sent);
@@ -587,6 +587,16 @@ static int is_first(Key *key, uint64_t number)
     return is_new;
 }
 
+static void free_keys(ngtcp2_crypto_aead_ctx *aead, ngtcp2_crypto_cipher_ctx *header)
+{
+    key_free(aead->native_handle);
+    aead->native_handle = NULL;
+    if (header != NULL) {
+        EVP_CIPHER_CTX_free(header->native_handle);
+        header->native_handle = NULL;
+    }
+}
+
 /* The keys of one direction. Header protection keys stay as they are when the others change (section 5.4). */
 static int keys_of(const Suite *suite, const unsigned char *secret, int encrypts, ngtcp2_crypto_aead_ctx *aead, unsigned char *iv,
                    ngtcp2_crypto_cipher_ctx *header)
@@ -595,14 +605,16 @@ static int keys_of(const Suite *suite, const unsigned char *secret, int encrypts
     expand(suite, key, suite->key_bytes, secret, "quic key");
     expand(suite, iv, IV, secret, "quic iv");
     aead->native_handle = key_of(suite->aead, key, iv, encrypts);
-    if (aead->native_handle == NULL)
-        return 0;
-    if (header == NULL)
-        return 1;
-    expand(suite, key, suite->key_bytes, secret, "quic hp");
-    EVP_CIPHER_CTX *made = EVP_CIPHER_CTX_new();
-    header->native_handle = made;
-    return made != NULL && EVP_CipherInit_ex(made, suite->header, NULL, key, NULL, 1) == 1 && EVP_CIPHER_CTX_set_padding(made, 0) >= 0;
+    int is_made = aead->native_handle != NULL;
+    if (header != NULL) {
+        expand(suite, key, suite->key_bytes, secret, "quic hp");
+        header->native_handle = EVP_CIPHER_CTX_new();
+        is_made = is_made && header->native_handle != NULL && EVP_CipherInit_ex(header->native_handle, suite->header, NULL, key, NULL, 1) == 1 &&
+                  EVP_CIPHER_CTX_set_padding(header->native_handle, 0) >= 0;
+    }
+    if (!is_made)
+        free_keys(aead, header);
+    return is_made;
 }
 
 static ngtcp2_crypto_ctx context_of(const Suite *suite)
@@ -808,6 +820,12 @@ static int happened(Connection *self, PyObject *event)
     int failed = event == NULL || PyList_Append(self->events, event) < 0;
     Py_XDECREF(event);
     return failed ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+/* The same for a callback of nghttp3. */
+static int told(Connection *self, PyObject *event)
+{
+    return happened(self, event) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
 }
 
 static Stream *stream_of(Connection *self, int64_t id)
@@ -1118,9 +1136,7 @@ static int ends_fields(Connection *self, Stream *stream, int kind, int is_ended)
     stream->fields = stream->marked = NULL;
     if (marked == NULL)
         marked = Py_NewRef(Py_None);
-    return happened(self, Py_BuildValue("(iLNNii)", kind, (long long)stream->id, fields, marked, stream->is_too_large, is_ended))
-               ? NGHTTP3_ERR_CALLBACK_FAILURE
-               : 0;
+    return told(self, Py_BuildValue("(iLNNii)", kind, (long long)stream->id, fields, marked, stream->is_too_large, is_ended));
 }
 
 static int has_head(nghttp3_conn *http, int64_t id, int is_ended, void *user, void *of_stream)
@@ -1147,14 +1163,13 @@ static int has_body(nghttp3_conn *http, int64_t id, const uint8_t *data, size_t 
     Connection *self = user;
     (void)http, (void)of_stream;
     self->body_bytes += count;
-    return happened(self, Py_BuildValue("(iLy#)", EVENT_BODY, (long long)id, (char *)data, (Py_ssize_t)count)) ? NGHTTP3_ERR_CALLBACK_FAILURE
-                                                                                                              : 0;
+    return told(self, Py_BuildValue("(iLy#)", EVENT_BODY, (long long)id, (char *)data, (Py_ssize_t)count));
 }
 
 static int has_end(nghttp3_conn *http, int64_t id, void *user, void *of_stream)
 {
     (void)http, (void)of_stream;
-    return happened(user, Py_BuildValue("(iL)", EVENT_END, (long long)id)) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+    return told(user, Py_BuildValue("(iL)", EVENT_END, (long long)id));
 }
 
 static int credits(nghttp3_conn *http, int64_t id, size_t count, void *user, void *of_stream)
@@ -1175,22 +1190,23 @@ static int tell_fault(Connection *self, int64_t id, uint64_t code)
 }
 
 /* nghttp3 asks for both directions, and Python is told of the first. */
+static int ends_side(Connection *self, int error, int64_t id, uint64_t code)
+{
+    return error != 0 || tell_fault(self, id, code) != 0 ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+}
+
 static int wants_no_more(nghttp3_conn *http, int64_t id, uint64_t code, void *user, void *of_stream)
 {
     Connection *self = user;
     (void)http, (void)of_stream;
-    if (ngtcp2_conn_shutdown_stream_read(self->quic, 0, id, code) != 0)
-        return NGHTTP3_ERR_CALLBACK_FAILURE;
-    return tell_fault(self, id, code) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+    return ends_side(self, ngtcp2_conn_shutdown_stream_read(self->quic, 0, id, code), id, code);
 }
 
 static int wants_reset(nghttp3_conn *http, int64_t id, uint64_t code, void *user, void *of_stream)
 {
     Connection *self = user;
     (void)http, (void)of_stream;
-    if (ngtcp2_conn_shutdown_stream_write(self->quic, 0, id, code) != 0)
-        return NGHTTP3_ERR_CALLBACK_FAILURE;
-    return tell_fault(self, id, code) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+    return ends_side(self, ngtcp2_conn_shutdown_stream_write(self->quic, 0, id, code), id, code);
 }
 
 static int is_acked(nghttp3_conn *http, int64_t id, uint64_t count, void *user, void *of_stream)
@@ -1217,7 +1233,7 @@ static int is_acked(nghttp3_conn *http, int64_t id, uint64_t count, void *user, 
 static int leaves(nghttp3_conn *http, int64_t id, void *user)
 {
     (void)http, (void)id;
-    return happened(user, Py_BuildValue("(i)", EVENT_LEAVES)) ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+    return told(user, Py_BuildValue("(i)", EVENT_LEAVES));
 }
 
 static int begin_http(Connection *self)
@@ -1258,11 +1274,6 @@ static int begin_http(Connection *self)
 
 /* -- callbacks of ngtcp2 */
 
-static Connection *own(void *user)
-{
-    return user;
-}
-
 static int has_initial(ngtcp2_conn *quic, const ngtcp2_cid *id, void *user)
 {
     /* RFC 9001 section 5.2 */
@@ -1281,11 +1292,12 @@ static int has_initial(ngtcp2_conn *quic, const ngtcp2_cid *id, void *user)
     expand(&suite, client, sizeof client, initial, "client in");
     expand(&suite, server, sizeof server, initial, "server in");
     ngtcp2_conn_set_initial_crypto_ctx(quic, &context);
-    if (!keys_of(&suite, client, 0, &reads, client_iv, &read_header) || !keys_of(&suite, server, 1, &writes, server_iv, &write_header))
-        return NGTCP2_ERR_CALLBACK_FAILURE;
-    return ngtcp2_conn_install_initial_key(quic, &reads, client_iv, &read_header, &writes, server_iv, &write_header, IV)
-               ? NGTCP2_ERR_CALLBACK_FAILURE
-               : 0;
+    if (keys_of(&suite, client, 0, &reads, client_iv, &read_header) && keys_of(&suite, server, 1, &writes, server_iv, &write_header) &&
+        ngtcp2_conn_install_initial_key(quic, &reads, client_iv, &read_header, &writes, server_iv, &write_header, IV) == 0)
+        return 0;
+    free_keys(&reads, &read_header);
+    free_keys(&writes, &write_header);
+    return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
 /* Python reads the handshake, and applies what it wants by `apply` before this returns, or later. */
@@ -1312,13 +1324,14 @@ static int updates_keys(ngtcp2_conn *quic, uint8_t *read_secret, uint8_t *write_
                         ngtcp2_crypto_aead_ctx *writes, uint8_t *write_iv, const uint8_t *read_now, const uint8_t *write_now, size_t count,
                         void *user)
 {
-    const Suite *suite = &own(user)->suite;
+    const Suite *suite = &((Connection *)user)->suite;
     (void)quic;
     expand(suite, read_secret, count, read_now, "quic ku");
     expand(suite, write_secret, count, write_now, "quic ku");
-    return keys_of(suite, read_secret, 0, reads, read_iv, NULL) && keys_of(suite, write_secret, 1, writes, write_iv, NULL)
-               ? 0
-               : NGTCP2_ERR_CALLBACK_FAILURE;
+    if (keys_of(suite, read_secret, 0, reads, read_iv, NULL) && keys_of(suite, write_secret, 1, writes, write_iv, NULL))
+        return 0;
+    free_keys(reads, NULL);
+    return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
 static void random_for(uint8_t *to, size_t count, const ngtcp2_rand_ctx *context)
@@ -1402,7 +1415,7 @@ static void read_bytes(Connection *self, size_t count)
 }
 
 static Stream *stream_of(Connection *self, int64_t id);
-static OneWay *one_way_of(Connection *self, int64_t id);
+static OneWay **place_of(Connection *self, int64_t id);
 
 /* Whether a STREAM frame may come. One that brings nothing is counted: empty, there already, or a small piece beyond a gap, which takes
  * more memory than it has bytes.
@@ -1416,7 +1429,7 @@ static int allows_piece(Connection *self, int64_t id, uint64_t offset, uint64_t 
             return spend(self, FLOOD_LATE, 1);
         read = stream == NULL ? 0 : stream->read;
     } else {
-        OneWay *one = one_way_of(self, id);
+        OneWay *one = *place_of(self, id);
         read = one == NULL ? 0 : one->read;
     }
     return (count > 0 && offset + count > read && (offset <= read || count >= SMALL)) || spend(self, FLOOD_FRAGMENTS, 1);
@@ -1542,6 +1555,7 @@ static int needs_challenge(ngtcp2_conn *quic, uint8_t *data, void *user)
 static int opens_stream(ngtcp2_conn *quic, int64_t id, void *user)
 {
     Connection *self = user;
+    (void)quic;
     if (!ngtcp2_is_bidi_stream(id)) {
         OneWay *one = spend(self, FLOOD_ONE_WAYS, 1) ? calloc(1, sizeof *one) : NULL;
         if (one == NULL)
@@ -1559,7 +1573,6 @@ static int opens_stream(ngtcp2_conn *quic, int64_t id, void *user)
     self->streams = made;
     self->incomplete_heads++;
     began_request(self, id);
-    ngtcp2_conn_set_stream_user_data(quic, id, made);
     return 0;
 }
 
@@ -1599,12 +1612,13 @@ static int refuses_field(Connection *self, Stream *stream)
     return ends_fields(self, stream, EVENT_HEAD, 1);
 }
 
-static OneWay *one_way_of(Connection *self, int64_t id)
+/* Where the list leads to a one-way stream, or its end. */
+static OneWay **place_of(Connection *self, int64_t id)
 {
-    OneWay *one = self->one_ways;
-    while (one != NULL && one->id != id)
-        one = one->next;
-    return one;
+    OneWay **place = &self->one_ways;
+    while (*place != NULL && (*place)->id != id)
+        place = &(*place)->next;
+    return place;
 }
 
 /* Have nghttp3 read what came on a stream that the client writes alone. Returns the bytes that it has read, or its error. */
@@ -1650,7 +1664,7 @@ static int has_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64
     if (self->http == NULL)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     int is_last, ends = (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0;
-    OneWay *one = ngtcp2_is_bidi_stream(id) ? NULL : one_way_of(self, id);
+    OneWay *one = ngtcp2_is_bidi_stream(id) ? NULL : *place_of(self, id);
     Stream *stream = one != NULL ? NULL : stream_of(self, id);
     read_bytes(self, count);
     if (one != NULL)
@@ -1712,49 +1726,48 @@ static int has_ack(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t coun
 static int closes_stream(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code, void *user, void *of_stream)
 {
     Connection *self = user;
-    Stream *stream = stream_of(self, id);
-    (void)quic, (void)of_stream;
+    (void)of_stream;
     if (self->http != NULL) {
         int error = nghttp3_conn_close_stream(self->http, id, flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET ? code : NGHTTP3_H3_NO_ERROR);
         if (error != 0 && error != NGHTTP3_ERR_STREAM_NOT_FOUND)
             return fails_by_http(self, error);
     }
-    if (stream == NULL) {
-        OneWay **place = &self->one_ways;
-        while (*place != NULL && (*place)->id != id)
-            place = &(*place)->next;
-        if (*place != NULL) {
-            OneWay *one = *place;
-            *place = one->next;
-            free(one);
-        }
-        if (!ngtcp2_is_bidi_stream(id) && !ngtcp2_conn_is_local_stream(quic, id))
-            ngtcp2_conn_extend_max_streams_uni(quic, 1);
-        return 0;
+    Stream *stream = stream_of(self, id);
+    if (stream != NULL) {
+        self->streams = stream->next; /* `stream_of` put it first */
+        stream_free(self, stream);
+        resume_streams(self);
+        return happened(self, Py_BuildValue("(iL)", EVENT_CLOSED, (long long)id));
     }
-    self->streams = stream->next; /* `stream_of` put it first */
-    stream_free(self, stream);
-    resume_streams(self);
-    return happened(self, Py_BuildValue("(iL)", EVENT_CLOSED, (long long)id));
+    OneWay **place = place_of(self, id), *one = *place;
+    if (one != NULL) {
+        *place = one->next;
+        free(one);
+        ngtcp2_conn_extend_max_streams_uni(quic, 1);
+    }
+    return 0;
+}
+
+/* The client ended what it says, or does not read what we say; ngtcp2 tells each once. */
+static int reads_no_more(Connection *self, int64_t id)
+{
+    int error = self->http == NULL ? 0 : nghttp3_conn_shutdown_stream_read(self->http, id);
+    return error == 0 ? 0 : fails_by_http(self, error);
 }
 
 static int has_reset(ngtcp2_conn *quic, int64_t id, uint64_t size, uint64_t code, void *user, void *of_stream)
 {
-    Connection *self = user;
     (void)quic, (void)size, (void)of_stream;
-    int error = self->http == NULL ? 0 : nghttp3_conn_shutdown_stream_read(self->http, id);
-    if (error != 0)
-        return fails_by_http(self, error);
-    return ngtcp2_is_bidi_stream(id) ? happened(self, Py_BuildValue("(iLK)", EVENT_RESET, (long long)id, (unsigned long long)code)) : 0;
+    int error = reads_no_more(user, id);
+    if (error != 0 || !ngtcp2_is_bidi_stream(id))
+        return error;
+    return happened(user, Py_BuildValue("(iLK)", EVENT_RESET, (long long)id, (unsigned long long)code));
 }
 
-/* We read no more of a stream; ngtcp2 tells it once. */
 static int is_unread(ngtcp2_conn *quic, int64_t id, uint64_t code, void *user, void *of_stream)
 {
-    Connection *self = user;
     (void)quic, (void)code, (void)of_stream;
-    int error = self->http == NULL ? 0 : nghttp3_conn_shutdown_stream_read(self->http, id);
-    return error == 0 ? 0 : fails_by_http(self, error);
+    return reads_no_more(user, id);
 }
 
 static int widens(ngtcp2_conn *quic, int64_t id, uint64_t most, void *user, void *of_stream)
@@ -1787,6 +1800,12 @@ static const ngtcp2_callbacks quic_callbacks = {
 };
 
 /* -- making and ending one */
+
+static void release(Py_buffer *buffers, size_t count)
+{
+    for (size_t at = 0; at < count; at++)
+        PyBuffer_Release(&buffers[at]); /* one of None holds nothing */
+}
 
 static int id_of(ngtcp2_cid *id, const Py_buffer *from)
 {
@@ -1860,26 +1879,29 @@ static PyObject *connection_new(PyTypeObject *type, PyObject *args, PyObject *ke
     static char *names[] = {"owner", "version", "client", "original", "retry", "prefix", "local", "remote", "token", "key", "limits", NULL};
     PyObject *owner;
     unsigned version;
-    Py_buffer client = {0}, original = {0}, retry = {0}, prefix = {0}, local = {0}, remote = {0}, token = {0}, key = {0};
+    enum { CLIENT, ORIGINAL, RETRY, PREFIX, LOCAL, REMOTE, TOKEN, KEY, BUFFERS };
+    Py_buffer given[BUFFERS] = {0};
     Limits limits;
     ngtcp2_cid client_id, original_id, retry_id;
     ngtcp2_path path;
     struct sockaddr_storage addresses[2];
     Connection *self = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OIy*y*z*y*y*y*y*y*(KKKKKKKKKKKdd)", names, &owner, &version, &client, &original, &retry,
-                                     &prefix, &local, &remote, &token, &key, &limits.idle, &limits.handshake, &limits.window,
-                                     &limits.stream_window, &limits.window_most, &limits.stream_window_most, &limits.streams,
-                                     &limits.list_bytes, &limits.fields, &limits.field_bytes, &limits.unacked, &limits.burst, &limits.per_second))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OIy*y*z*y*y*y*y*y*(KKKKKKKKKKKdd)", names, &owner, &version, &given[CLIENT],
+                                     &given[ORIGINAL], &given[RETRY], &given[PREFIX], &given[LOCAL], &given[REMOTE], &given[TOKEN],
+                                     &given[KEY], &limits.idle, &limits.handshake, &limits.window, &limits.stream_window,
+                                     &limits.window_most, &limits.stream_window_most, &limits.streams, &limits.list_bytes, &limits.fields,
+                                     &limits.field_bytes, &limits.unacked, &limits.burst, &limits.per_second))
         return NULL;
-    if (prefix.len != sizeof self->prefix || key.len != sizeof self->reset_key) {
+    if (given[PREFIX].len != sizeof self->prefix || given[KEY].len != sizeof self->reset_key) {
         PyErr_SetString(PyExc_ValueError, "a prefix of two bytes and a key of 32 are needed");
-    } else if (id_of(&client_id, &client) && id_of(&original_id, &original) && (retry.buf == NULL || id_of(&retry_id, &retry)) &&
-               path_of(&path, addresses, &local, &remote) && (self = (Connection *)type->tp_alloc(type, 0)) != NULL) {
+    } else if (id_of(&client_id, &given[CLIENT]) && id_of(&original_id, &given[ORIGINAL]) &&
+               (given[RETRY].buf == NULL || id_of(&retry_id, &given[RETRY])) &&
+               path_of(&path, addresses, &given[LOCAL], &given[REMOTE]) && (self = (Connection *)type->tp_alloc(type, 0)) != NULL) {
         self->events = PyList_New(0);
         self->owner = Py_NewRef(owner);
         self->alert = -1;
-        memcpy(self->prefix, prefix.buf, sizeof self->prefix);
-        memcpy(self->reset_key, key.buf, sizeof self->reset_key);
+        memcpy(self->prefix, given[PREFIX].buf, sizeof self->prefix);
+        memcpy(self->reset_key, given[KEY].buf, sizeof self->reset_key);
         self->most_unacked = limits.unacked;
         self->most_fields = (size_t)limits.fields;
         self->most_list_bytes = (size_t)limits.list_bytes;
@@ -1891,20 +1913,13 @@ static PyObject *connection_new(PyTypeObject *type, PyObject *args, PyObject *ke
         for (int flood = 0; flood < FLOODS; flood++)
             self->budgets[flood] = (Budget){limits.burst, now()};
         make_id(self, &self->own_id);
-        if (self->events == NULL || begin(self, version, &client_id, &original_id, retry.buf == NULL ? NULL : &retry_id, &path, &token, &limits) != 0) {
+        const ngtcp2_cid *retry = given[RETRY].buf == NULL ? NULL : &retry_id;
+        if (self->events == NULL || begin(self, version, &client_id, &original_id, retry, &path, &given[TOKEN], &limits) != 0) {
             Py_CLEAR(self);
             PyErr_NoMemory();
         }
     }
-    PyBuffer_Release(&client);
-    PyBuffer_Release(&original);
-    if (retry.buf != NULL)
-        PyBuffer_Release(&retry);
-    PyBuffer_Release(&prefix);
-    PyBuffer_Release(&local);
-    PyBuffer_Release(&remote);
-    PyBuffer_Release(&token);
-    PyBuffer_Release(&key);
+    release(given, BUFFERS);
     return (PyObject *)self;
 }
 
@@ -1936,7 +1951,6 @@ static void connection_dealloc(Connection *self)
     Py_TYPE(self)->tp_free(self);
 }
 
-/* Whether a call may be made now: not from inside another one, but for those that a callback makes. */
 static int is_open(Connection *self)
 {
     if (self->quic != NULL)
@@ -1945,13 +1959,20 @@ static int is_open(Connection *self)
     return 0;
 }
 
+/* Whether it is in no call of ngtcp2, whose callbacks may do less. */
+static int is_idle(Connection *self)
+{
+    if (!self->is_busy)
+        return 1;
+    PyErr_SetString(PyExc_RuntimeError, "the connection is in a call");
+    return 0;
+}
+
 static PyObject *connection_free(Connection *self, PyObject *unused)
 {
     (void)unused;
-    if (self->is_busy) {
-        PyErr_SetString(PyExc_RuntimeError, "the connection is in a call");
+    if (!is_idle(self))
         return NULL;
-    }
     free_all(self);
     Py_RETURN_NONE;
 }
@@ -1992,13 +2013,18 @@ static int use_secret(Connection *self, const unsigned char *data, size_t count)
     ngtcp2_conn_set_crypto_ctx(self->quic, &context);
     if (!keys_of(&self->suite, data, is_ours, &aead, iv, &header))
         return -1;
-    if (level == LEVEL_HANDSHAKE)
-        return is_ours ? ngtcp2_conn_install_tx_handshake_key(self->quic, &aead, iv, IV, &header)
-                       : ngtcp2_conn_install_rx_handshake_key(self->quic, &aead, iv, IV, &header);
-    if (!is_ours)
-        return ngtcp2_conn_install_rx_key(self->quic, data, count, &aead, iv, IV, &header);
-    int error = ngtcp2_conn_install_tx_key(self->quic, data, count, &aead, iv, IV, &header);
-    return error != 0 ? error : begin_http(self);
+    int error;
+    if (level == LEVEL_HANDSHAKE && is_ours)
+        error = ngtcp2_conn_install_tx_handshake_key(self->quic, &aead, iv, IV, &header);
+    else if (level == LEVEL_HANDSHAKE)
+        error = ngtcp2_conn_install_rx_handshake_key(self->quic, &aead, iv, IV, &header);
+    else if (is_ours)
+        error = ngtcp2_conn_install_tx_key(self->quic, data, count, &aead, iv, IV, &header);
+    else
+        error = ngtcp2_conn_install_rx_key(self->quic, data, count, &aead, iv, IV, &header);
+    if (error != 0)
+        free_keys(&aead, &header);
+    return error == 0 && level != LEVEL_HANDSHAKE && is_ours ? begin_http(self) : error;
 }
 
 static int apply_record(Connection *self, int type, const unsigned char *data, size_t count)
@@ -2060,26 +2086,24 @@ static PyObject *connection_completed(Connection *self, PyObject *unused)
 
 static PyObject *connection_receive(Connection *self, PyObject *args)
 {
-    Py_buffer data, local, remote;
+    Py_buffer given[3];
     int ecn, error = 0;
     ngtcp2_path path;
     struct sockaddr_storage addresses[2];
-    if (!PyArg_ParseTuple(args, "y*y*y*i", &data, &local, &remote, &ecn))
+    if (!PyArg_ParseTuple(args, "y*y*y*i", &given[0], &given[1], &given[2], &ecn))
         return NULL;
-    if (is_open(self) && path_of(&path, addresses, &local, &remote) && data.len > 0) {
+    if (is_open(self) && is_idle(self) && path_of(&path, addresses, &given[1], &given[2]) && given[0].len > 0) {
         ngtcp2_pkt_info info = {.ecn = (uint8_t)(ecn & 3)};
         Connection *outer = at_work;
         at_work = self;
         self->is_busy = 1;
-        error = ngtcp2_conn_read_pkt(self->quic, &path, &info, data.buf, (size_t)data.len, now());
+        error = ngtcp2_conn_read_pkt(self->quic, &path, &info, given[0].buf, (size_t)given[0].len, now());
         self->is_busy = 0;
         at_work = outer;
         if (self->flood != 0)
             error = ERR_FLOOD - self->flood;
     }
-    PyBuffer_Release(&data);
-    PyBuffer_Release(&local);
-    PyBuffer_Release(&remote);
+    release(given, 3);
     return PyErr_Occurred() ? NULL : PyLong_FromLong(error);
 }
 
@@ -2119,7 +2143,7 @@ static void add_control(struct msghdr *message, int level, int type, const void 
 static ssize_t send_from(int socket, const void *data, size_t length, size_t segment, uint8_t ecn, const ngtcp2_addr *local,
                          const ngtcp2_addr *remote)
 {
-    char control[256] = {0};
+    _Alignas(struct cmsghdr) char control[256] = {0};
     struct iovec piece = {.iov_base = (void *)data, .iov_len = length};
     struct msghdr message = {.msg_name = remote->addr, .msg_namelen = remote->addrlen, .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control};
     if (local->addrlen == sizeof(struct sockaddr_in)) {
@@ -2490,7 +2514,7 @@ static Burst burst; /* of whichever connection sends: the interpreter is held */
 static PyObject *connection_transmit(Connection *self, PyObject *socket)
 {
     int descriptor = PyObject_AsFileDescriptor(socket);
-    if (descriptor < 0 || !is_open(self))
+    if (descriptor < 0 || !is_open(self) || !is_idle(self))
         return NULL;
     uint64_t at = now();
     size_t most = ngtcp2_conn_get_send_quantum(self->quic), total = 0;
@@ -2552,10 +2576,10 @@ static PyObject *connection_expiry(Connection *self, PyObject *unused)
 static PyObject *connection_expired(Connection *self, PyObject *unused)
 {
     (void)unused;
-    return is_open(self) ? PyLong_FromLong(ngtcp2_conn_handle_expiry(self->quic, now())) : NULL;
+    return is_open(self) && is_idle(self) ? PyLong_FromLong(ngtcp2_conn_handle_expiry(self->quic, now())) : NULL;
 }
 
-/* The packet that ends the connection for `error` of ngtcp2 (0: of `code` of HTTP/3), and what it says. */
+/* The packet that ends the connection for `error` of ngtcp2 (0: by `code` of HTTP/3). */
 static PyObject *connection_close(Connection *self, PyObject *args)
 {
     int error;
@@ -2563,7 +2587,7 @@ static PyObject *connection_close(Connection *self, PyObject *args)
     ngtcp2_ccerr fault;
     ngtcp2_path_storage path;
     unsigned char packet[1280];
-    if (!PyArg_ParseTuple(args, "iK", &error, &code) || !is_open(self))
+    if (!PyArg_ParseTuple(args, "iK", &error, &code) || !is_open(self) || !is_idle(self))
         return NULL;
     ngtcp2_ccerr_default(&fault);
     if (self->alert >= 0)
@@ -2582,32 +2606,13 @@ static PyObject *connection_close(Connection *self, PyObject *args)
         ngtcp2_ccerr_set_application_error(&fault, code, NULL, 0);
     ngtcp2_path_storage_zero(&path);
     ngtcp2_ssize made = ngtcp2_conn_write_connection_close(self->quic, &path.path, NULL, packet, sizeof packet, &fault, now());
-    int is_crypto = fault.type == NGTCP2_CCERR_TYPE_TRANSPORT;
-    return Py_BuildValue("(y#iK)", (char *)packet, (Py_ssize_t)(made > 0 ? made : 0), is_crypto, (unsigned long long)fault.error_code);
-}
-
-/* Which side has ended it, and by which code: those of the peer's CONNECTION_CLOSE. */
-static PyObject *connection_peer_error(Connection *self, PyObject *unused)
-{
-    (void)unused;
-    if (!is_open(self))
-        return NULL;
-    const ngtcp2_ccerr *said = ngtcp2_conn_get_ccerr(self->quic);
-    return Py_BuildValue("(iK)", said->type == NGTCP2_CCERR_TYPE_TRANSPORT, (unsigned long long)said->error_code);
+    return PyBytes_FromStringAndSize((char *)packet, (Py_ssize_t)(made > 0 ? made : 0));
 }
 
 static PyObject *connection_pto(Connection *self, PyObject *unused)
 {
     (void)unused;
     return is_open(self) ? PyFloat_FromDouble((double)ngtcp2_conn_get_pto(self->quic) / (double)NGTCP2_SECONDS) : NULL;
-}
-
-static PyObject *connection_window_left(Connection *self, PyObject *id)
-{
-    long long number = PyLong_AsLongLong(id);
-    if (PyErr_Occurred() || !is_open(self))
-        return NULL;
-    return PyLong_FromUnsignedLongLong(ngtcp2_conn_get_max_stream_data_left(self->quic, number));
 }
 
 static PyObject *connection_peer(Connection *self, PyObject *unused)
@@ -2647,9 +2652,7 @@ static PyMethodDef connection_methods[] = {
     {"expiry", (PyCFunction)connection_expiry, METH_NOARGS, NULL},
     {"expired", (PyCFunction)connection_expired, METH_NOARGS, NULL},
     {"close", (PyCFunction)connection_close, METH_VARARGS, NULL},
-    {"peer_error", (PyCFunction)connection_peer_error, METH_NOARGS, NULL},
     {"pto", (PyCFunction)connection_pto, METH_NOARGS, NULL},
-    {"window_left", (PyCFunction)connection_window_left, METH_O, NULL},
     {"path", (PyCFunction)connection_peer, METH_NOARGS, NULL},
     {"free", (PyCFunction)connection_free, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -2658,7 +2661,6 @@ static PyMethodDef connection_methods[] = {
 static PyMemberDef connection_members[] = {
     {"unacked", T_ULONGLONG, offsetof(Connection, unacked), READONLY, NULL},
     {"incomplete_heads", T_LONG, offsetof(Connection, incomplete_heads), READONLY, NULL},
-    {"alert", T_INT, offsetof(Connection, alert), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -2695,7 +2697,8 @@ static size_t local_of(const struct msghdr *message, const struct sockaddr_stora
 
 static PyObject *receive(PyObject *module, PyObject *socket)
 {
-    static unsigned char data[RECEIVED_AT_ONCE][RECEIVED_BYTES], control[RECEIVED_AT_ONCE][128];
+    static unsigned char data[RECEIVED_AT_ONCE][RECEIVED_BYTES];
+    static _Alignas(struct cmsghdr) unsigned char control[RECEIVED_AT_ONCE][128];
     struct mmsghdr messages[RECEIVED_AT_ONCE];
     struct iovec pieces[RECEIVED_AT_ONCE];
     struct sockaddr_storage remote[RECEIVED_AT_ONCE], bound, local;
@@ -2736,18 +2739,16 @@ static PyObject *receive(PyObject *module, PyObject *socket)
 static PyObject *send_one(PyObject *module, PyObject *args)
 {
     PyObject *socket;
-    Py_buffer data, local, remote;
+    Py_buffer given[3];
     ngtcp2_path path;
     struct sockaddr_storage addresses[2];
     (void)module;
-    if (!PyArg_ParseTuple(args, "Oy*y*y*", &socket, &data, &local, &remote))
+    if (!PyArg_ParseTuple(args, "Oy*y*y*", &socket, &given[0], &given[1], &given[2]))
         return NULL;
     int descriptor = PyObject_AsFileDescriptor(socket);
-    if (descriptor >= 0 && path_of(&path, addresses, &local, &remote))
-        send_from(descriptor, data.buf, (size_t)data.len, (size_t)data.len, NGTCP2_ECN_NOT_ECT, &path.local, &path.remote);
-    PyBuffer_Release(&data);
-    PyBuffer_Release(&local);
-    PyBuffer_Release(&remote);
+    if (descriptor >= 0 && path_of(&path, addresses, &given[1], &given[2]))
+        send_from(descriptor, given[0].buf, (size_t)given[0].len, (size_t)given[0].len, NGTCP2_ECN_NOT_ECT, &path.local, &path.remote);
+    release(given, 3);
     if (PyErr_Occurred())
         return NULL;
     Py_RETURN_NONE;
@@ -2808,25 +2809,23 @@ static PyObject *retry_packet(PyObject *module, PyObject *args)
     /* RFC 9001 section 5.8 */
     static const unsigned char key[] = {0xbe, 0x0c, 0x69, 0x0b, 0x9f, 0x66, 0x57, 0x5a, 0x1d, 0x76, 0x6b, 0x54, 0xe3, 0x68, 0xc8, 0x4e};
     unsigned version;
-    Py_buffer client, own_id, original, token;
+    enum { CLIENT, OWN_ID, ORIGINAL, TOKEN, BUFFERS };
+    Py_buffer given[BUFFERS];
     ngtcp2_cid to, from, first;
     unsigned char made[1200];
     ngtcp2_ssize count = -1;
     (void)module;
-    if (!PyArg_ParseTuple(args, "Iy*y*y*y*", &version, &client, &own_id, &original, &token))
+    if (!PyArg_ParseTuple(args, "Iy*y*y*y*", &version, &given[CLIENT], &given[OWN_ID], &given[ORIGINAL], &given[TOKEN]))
         return NULL;
-    if (id_of(&to, &client) && id_of(&from, &own_id) && id_of(&first, &original)) {
+    if (id_of(&to, &given[CLIENT]) && id_of(&from, &given[OWN_ID]) && id_of(&first, &given[ORIGINAL])) {
         Suite suite = suite_of(0x1301);
         ngtcp2_crypto_ctx context = context_of(&suite);
         ngtcp2_crypto_aead_ctx aead = {.native_handle = key_of(suite.aead, key, key, 1)};
         if (aead.native_handle != NULL)
-            count = ngtcp2_pkt_write_retry(made, sizeof made, version, &to, &from, &first, token.buf, (size_t)token.len, encrypt, &context.aead, &aead);
+            count = ngtcp2_pkt_write_retry(made, sizeof made, version, &to, &from, &first, given[TOKEN].buf, (size_t)given[TOKEN].len, encrypt, &context.aead, &aead);
         key_free(aead.native_handle);
     }
-    PyBuffer_Release(&client);
-    PyBuffer_Release(&own_id);
-    PyBuffer_Release(&original);
-    PyBuffer_Release(&token);
+    release(given, BUFFERS);
     return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize((char *)made, (Py_ssize_t)(count > 0 ? count : 0));
 }
 

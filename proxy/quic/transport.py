@@ -282,8 +282,7 @@ class QuicTransport:
     def _end_now(self) -> None:
         if self.is_over or self._is_busy:
             return
-        packet, _, _ = self.native.close(self._error, self.close_code)
-        self._last_packet = packet
+        self._last_packet = self.native.close(self._error, self.close_code)
         local, remote = self.native.path()
         self._send_last(local, remote)
         self._over(None)
