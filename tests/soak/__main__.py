@@ -7,7 +7,19 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.soak import configurations, fleet, operation, payload, recovery, replicas, rotations, state, tokens, upgrades
+from tests.soak import (
+    configurations,
+    fleet,
+    http3,
+    operation,
+    payload,
+    recovery,
+    replicas,
+    rotations,
+    state,
+    tokens,
+    upgrades,
+)
 from tests.soak.attacks import proof as attacks
 
 
@@ -47,6 +59,11 @@ PROOFS = {
         fleet.run,
         0.0,
         "three proxies and three etcds that die, sleep, are cut off, full and restored: no client notices",
+    ),
+    "http3": Proof(
+        http3.run,
+        0.0,
+        f"HTTP/3: a reload of {http3.CONNECTIONS:,} connections, {http3.HANDSHAKES:,} handshakes while tokens die, slow signatures",
     ),
     "attacks": Proof(
         attacks.run, 3.0, "attacks that untrusted clients can make: no honest client fails; nginx beside it"
