@@ -236,8 +236,8 @@ OF_TOKENS: Final = {FailureReason.SIGNING_UNAVAILABLE, FailureReason.SIGNING_BUS
 OF_WAITING: Final = {ConnectionReason.HANDSHAKES_IN_FLIGHT, FailureReason.HANDSHAKES_PER_ADDRESS}
 # Only a client of HTTP/2 drives them, and no listener serves it yet: tests/proxy/http2/wire/test_causes.
 OF_HTTP_2: Final = {one for one in ConnectionReason if one.startswith("http2_")}
-# Only a client of HTTP/3 drives them: tests/proxy/downstream/http3/test_session.
-OF_HTTP_3: Final = {one for one in ConnectionReason if one.startswith("http3_")}
+# Only a client of HTTP/3 drives them: tests/hostile/test_quic_floods.
+OF_HTTP_3: Final = {FailureReason.QUIC_ERROR} | {one for one in ConnectionReason if one.startswith("http3_")}
 # Only a crowd drives it that takes up a server, the memory and the spool: tests/hostile/test_slow_readers.
 OF_CROWDS: Final = {RequestReason.READER_DISPLACED}
 NOT_DRIVEN: Final = OF_TOKENS | OF_WAITING | OF_HTTP_2 | OF_HTTP_3 | OF_CROWDS
