@@ -148,9 +148,9 @@ def libssl_path() -> str:
     """The file of the libssl in use, for the start-up report."""
     _library()
     for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
-        path = line.partition("/")[2]
-        if Path(path).name.startswith("libssl"):
-            return f"/{path}"
+        path = f"/{line.partition('/')[2]}"
+        if path.rpartition("/")[2].startswith("libssl"):
+            return path
     raise InterpreterUnsuitable("no libssl is mapped into this process", _USE_DEBIAN)
 
 
