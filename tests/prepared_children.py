@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
+from config.values.kinds import Table
+
 WORKER: Final = b"worker"
 """What `/proc/PID/comm` shows of one."""
 _CHECK: Final = b"check"
@@ -73,6 +75,14 @@ def prepare() -> None:
         import_module(f"proxy.commands.{name}")
     for name in _MAINS:
         import_module(name)
+    _build_schemas(Table)
+
+
+def _build_schemas(table: type[Table]) -> None:
+    """Do once what the first reading of a configuration does in each process."""
+    table.model_rebuild()
+    for further in table.__subclasses__():
+        _build_schemas(further)
 
 
 def become_program() -> None:
