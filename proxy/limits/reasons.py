@@ -100,6 +100,11 @@ class ConnectionReason(StrEnum):
     HTTP3_EMPTY_DATA_FLOOD = "http3_empty_data_flood"
     HTTP3_OPTIMISTIC_ACK = "http3_optimistic_ack"
     """It acknowledged a packet that was never sent (RFC 9000 section 21.4)."""
+    HTTP3_UNKNOWN_CONNECTIONS = "http3_unknown_connections"
+    """More packets for unknown connections came than get a stateless reset.
+
+    One for each packet without an answer.
+    """
     HTTP3_STREAM_LIMIT = "http3_stream_limit"
     """It opened more streams than it may (`http2_streams`)."""
     HTTP3_FLOW_CONTROL = "http3_flow_control"

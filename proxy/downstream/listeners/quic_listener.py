@@ -186,7 +186,11 @@ class QuicListener:
             self._resets_since = now
             self._resets = 0
         self._resets += 1
-        if keys and self._resets <= _MOST_RESETS:
+        if self._resets > _MOST_RESETS:
+            network = network_of(first.ends.source)
+            reason = ConnectionReason.HTTP3_UNKNOWN_CONNECTIONS
+            self._services.turned_away.add(self._host.runtime.name, reason, network)
+        elif keys:
             key = reset_key(keys[0], first.local_end)
             packet = native().stateless_reset(key, first.to_id, length)
             if packet:

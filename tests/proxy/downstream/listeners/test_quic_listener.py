@@ -194,7 +194,9 @@ def test_nothing_is_reset_for_a_process_that_cannot_be_reached(udp: Udp) -> None
 def test_resets_are_few(udp: Udp) -> None:
     answers = [udp.say(SHORT) for _ in range(150)]
     assert sum(one is not None for one in answers) == 100
+    assert udp.world.failures["http3_unknown_connections"] == 50
     udp.world.loop.advance(1.0)
+    assert udp.world.events[-1][0]["reasons"] == {"http3_unknown_connections": 50}
     assert udp.say(SHORT) is not None
 
 
