@@ -92,6 +92,7 @@ class FakeQuicTransport:
         self.close_code = 0x100
         self.turns = 0
         self.transmits = 0
+        self.holds = 0
 
     def take_events(self) -> list[QuicEventTuple]:
         came, self.came = self.came, []
@@ -103,6 +104,9 @@ class FakeQuicTransport:
 
     def transmit(self) -> None:
         self.transmits += 1
+
+    def hold(self) -> None:
+        self.holds += 1
 
     def turn_soon(self) -> None:
         self.turns += 1

@@ -42,7 +42,7 @@ HEAVIER: Final = {
     "UnreadAnswer": (Burden(16, 19), "an answer between two speeds: a side writes, another reads"),
     "Upgrading": (Burden(7, 19), "it gives the steps of an upgrade what they use"),
     "Http3Session": (Burden(23, 17), "what streams and their driver ask of a connection, and what QUIC tells it"),
-    "QuicTransport": (Burden(20, 23), _STREAM),
+    "QuicTransport": (Burden(21, 23), _STREAM),
     "ServedSession": (Burden(23, 1), "a protocol: what streams and their driver ask of a connection"),
     "UpstreamConnection": (Burden(15, 20), _STREAM),
     "UpstreamStream": (Burden(17, 16), "it stands between a session and an exchange, and both report to it"),

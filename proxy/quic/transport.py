@@ -190,6 +190,15 @@ class QuicTransport:
         if has_more:
             self.turn_soon()
 
+    def hold(self) -> None:
+        """Send nothing yet: what waits goes with what follows soon, or when the timer fires.
+
+        It fires when an acknowledgement is due, so this is for a turn that brought something to
+        acknowledge (RFC 9000 section 13.2.1).
+        """
+        if not self.is_over:
+            self._set_timer()
+
     def turn_soon(self) -> None:
         """Have a turn in the next turn of the loop."""
         if not self._has_turn:

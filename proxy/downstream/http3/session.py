@@ -7,14 +7,15 @@ with the number 0, 4 or 8 in QUIC gets 1, 3 or 5 here, as HTTP/2 has them.
 What is to be sent waits with QUIC. `queued` of a stream counts what no packet needed yet. Of what
 packets took, no more waits for acknowledgements than a limit of the transport allows.
 
-A client may open as many streams as it has ended. A stream that it has reset counts until the work
-for it has ended (CVE-2023-44487).
+A turn that brought requests alone sends nothing: their answers take along the acknowledgement and
+what the decoder of QPACK has to say (RFC 9204 section 4.4).
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.downstream.http3.codes import REQUEST_REJECTED, http3_code
+from proxy.downstream.http3.places import Places
 from proxy.http.head import Header
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.hpack.never_indexed import NO_NAMES, SECRET_NAMES
@@ -86,6 +87,8 @@ class SessionTransport(Protocol):
 
     def transmit(self) -> None: ...
 
+    def hold(self) -> None: ...
+
     def turn_soon(self) -> None: ...
 
 
@@ -97,11 +100,8 @@ class Http3Session(ServedSession):
         self._native: Final = transport.native
         self._budgets: Final = FloodBudgets(limits, clock)
         self._window: Final = limits.connection_window_bytes
+        self._places: Final = Places(limits.streams)
         self._streams: Final[dict[int, SessionStream]] = {}
-        self._busy: Final[set[int]] = set()
-        """Streams that were cut, and that a server still works for."""
-        self._gone: Final[set[int]] = set()
-        """Those of them that QUIC has closed."""
         self._events: list[SessionEvent] = []
         self._unblocked: list[SessionStream] = []
         self._fault: ConnectionFault | None = None
@@ -111,6 +111,8 @@ class Http3Session(ServedSession):
         self._last_taken = 0
         self._is_leaving = False
         self._has_left = False
+        self._awaits_answer = False
+        """Requests came and nothing else, so what is to be sent may wait for the answer."""
         self.has_failed = False
 
     # -- what came
@@ -131,8 +133,15 @@ class Http3Session(ServedSession):
     def _read(self) -> None:
         if self._fault is not None:
             raise self._fault
+        has_request = False
+        has_more = self._queued > 0
         for event in self._transport.take_events():
+            if event[0] == QuicEvent.HEAD and event[5]:
+                has_request = True
+            elif event[0] != QuicEvent.CLOSED:
+                has_more = True
             self._act(event)
+        self._awaits_answer = has_request and not has_more
         if self._transport.fault is not None:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, self._transport.fault.sentence)
 
@@ -183,6 +192,7 @@ class Http3Session(ServedSession):
             self._native.keep_alive(_PING_SECONDS)
         self._streams[number] = stream
         self._last_taken = max(self._last_taken, number)
+        self._places.opened(number)
         if is_ended:
             stream.on(END_CAME)
         decoded = DecodedFields(fields, bool(is_too_large), names)
@@ -255,9 +265,11 @@ class Http3Session(ServedSession):
             del self._streams[number]
             if not self._streams:
                 self._native.keep_alive(0.0)
-        if number in self._busy:
-            self._gone.add(number)
-        else:
+        self._places.opened(number)
+        self._let_open(self._places.closed(number))
+
+    def _let_open(self, count: int) -> None:
+        for _ in range(count):
             self._native.allow_stream()
 
     def _cut(self, stream: SessionStream) -> None:
@@ -266,7 +278,7 @@ class Http3Session(ServedSession):
         stream.queued = 0
         self._forget_unconsumed(stream)
         if stream.on(CUT_ANSWER) == AT_WORK:
-            self._busy.add(stream.id)
+            self._places.cut_at_work(stream.id)
 
     def _forget_unconsumed(self, stream: SessionStream) -> None:
         left, stream.unconsumed_bytes = stream.unconsumed_bytes, 0
@@ -319,6 +331,7 @@ class Http3Session(ServedSession):
             kind = _INTERIM
         elif ends:
             stream.on(END)
+        self._awaits_answer = False
         marked = stream.never_indexed | SECRET_NAMES if stream.never_indexed else SECRET_NAMES
         self._native.send_head(_quic_id(stream.id), parts, marked, kind)
 
@@ -347,6 +360,7 @@ class Http3Session(ServedSession):
             self._native.stop(_quic_id(stream.id), http3_code(code))  # RFC 9114 section 4.1.1
             stream.on(END_CAME)
             return
+        self._awaits_answer = False
         self._cut(stream)
         self._native.reset(_quic_id(stream.id), http3_code(code))
         if code == ErrorCode.PROTOCOL_ERROR:
@@ -357,10 +371,7 @@ class Http3Session(ServedSession):
 
     def work_ended(self, stream: SessionStream) -> None:
         if stream.on(WORK_ENDED) == RELEASED:
-            self._busy.discard(stream.id)
-            if stream.id in self._gone:
-                self._gone.remove(stream.id)
-                self._native.allow_stream()
+            self._let_open(self._places.work_ended(stream.id))
 
     def take_unblocked(self) -> list[SessionStream]:
         unblocked = self._unblocked
@@ -370,7 +381,10 @@ class Http3Session(ServedSession):
 
     def data_to_send(self, room: int) -> bytes:
         """Have datagrams sent, as many as the client takes now. They are not for the driver."""
-        if room:
+        if room and self._awaits_answer:
+            self._awaits_answer = False
+            self._transport.hold()
+        elif room:
             self._transport.transmit()
             for event in self._transport.take_sent():
                 self._act(event)
@@ -387,6 +401,7 @@ class Http3Session(ServedSession):
     def go_away(self, *, is_final: bool) -> None:
         if self.has_failed or self._has_left or (self._is_leaving and not is_final):
             return
+        self._awaits_answer = False
         self._is_leaving = True
         self._has_left = is_final
         self._native.go_away(is_final)
@@ -394,6 +409,7 @@ class Http3Session(ServedSession):
     def fail(self, code: int) -> None:
         if self.has_failed:
             return
+        self._awaits_answer = False
         self.has_failed = True
         self._transport.close_code = http3_code(code)
         for stream in list(self._streams.values()):

@@ -106,6 +106,20 @@ class TestTurns:
         assert world.transport.take_events() == []
         assert world.transport.take_sent() == [(Q.LEFT, 0, 3)]
 
+    def test_what_is_held_waits_for_the_timer(self, world: World) -> None:
+        world.native.due = 0.5
+        world.transport.hold()
+        assert world.native.calls("transmit") == []
+        world.native.due = 0.0
+        world.loop.advance(0.5)
+        assert world.native.calls("expired", "transmit") == [("expired",), ("transmit",)]
+
+    def test_nothing_is_held_behind_the_end(self, world: World) -> None:
+        world.transport.drop()
+        world.transport.hold()
+        world.loop.advance(60.0)
+        assert world.native.calls("expired", "transmit") == []
+
     def test_a_large_answer_goes_on_in_the_next_turn(self, world: World) -> None:
         world.native.has_more = 1
         world.transport.transmit()

@@ -25,7 +25,8 @@ from tests.fakes_quic import FakeQuicTransport, fields
 from tests.http2_frames import H2_LIMITS, Clock
 
 OK = [[(b":status", b"200")], [(b"a", b"b")]]
-LIMITS = replace(H2_LIMITS, connection_window_bytes=1_000, resets=2, resets_per_second=0.001)
+# with one stream, each free place is told
+LIMITS = replace(H2_LIMITS, streams=1, connection_window_bytes=1_000, resets=2, resets_per_second=0.001)
 
 
 class Conversation:
@@ -202,6 +203,44 @@ class TestAnswers:
         assert talk.session.data_to_send(0) == b""
         assert talk.transport.transmits == 0
 
+    def test_a_turn_that_brought_requests_alone_waits_once_for_their_answer(self, talk: Conversation) -> None:
+        talk.request()
+        talk.session.data_to_send(1)
+        assert (talk.transport.holds, talk.transport.transmits) == (1, 0)
+        talk.session.data_to_send(1)
+        assert (talk.transport.holds, talk.transport.transmits) == (1, 1)
+
+    def test_an_answer_in_the_same_turn_is_sent(self, talk: Conversation) -> None:
+        talk.session.send_head(talk.request(), OK, ends=True)
+        talk.session.data_to_send(1)
+        assert (talk.transport.holds, talk.transport.transmits) == (0, 1)
+
+    def test_our_reset_and_our_goaway_are_sent(self, talk: Conversation) -> None:
+        talk.session.reset(talk.request(0), ErrorCode.INTERNAL_ERROR)
+        talk.session.data_to_send(1)
+        talk.request(4)
+        talk.session.go_away(is_final=False)
+        talk.session.data_to_send(1)
+        talk.request(8)
+        talk.session.fail(ErrorCode.INTERNAL_ERROR)
+        talk.session.data_to_send(1)
+        assert (talk.transport.holds, talk.transport.transmits) == (0, 3)
+
+    def test_a_body_is_acknowledged_at_once(self, talk: Conversation) -> None:
+        talk.request(0, ends=False)
+        talk.session.data_to_send(1)
+        talk.came((Q.HEAD, 4, fields(), None, 0, 1), (Q.BODY, 0, b"a"))
+        talk.session.data_to_send(1)
+        assert (talk.transport.holds, talk.transport.transmits) == (0, 2)
+
+    def test_no_answer_waits_for_another_one(self, talk: Conversation) -> None:
+        first = talk.request(0)
+        talk.session.send_head(first, OK, ends=False)
+        talk.session.send_data(first, b"abc")
+        talk.request(4)
+        talk.session.data_to_send(1)
+        assert (talk.transport.holds, talk.transport.transmits) == (0, 1)
+
     def test_priorities_are_those_of_quic(self, talk: Conversation) -> None:
         talk.session.prioritize(talk.request(), b"u=0")
         assert talk.native.calls("prioritize") == []
@@ -248,6 +287,7 @@ class TestEnds:
 
     def test_what_packets_find_is_told_in_the_next_turn(self, talk: Conversation) -> None:
         talk.request()
+        talk.session.data_to_send(1)  # waits for the answer
         talk.went((Q.RESET, 0, 0x10C))
         assert talk.transport.turns == 1
         (event,) = talk.session.receive_data(b"")
