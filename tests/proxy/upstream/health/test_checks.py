@@ -212,7 +212,7 @@ class TestAsking:
         async with backend() as (server, address):
             server.is_stuck = True
             asyncio.get_running_loop().call_later(0.02, time.sleep, 0.7)
-            with pytest.raises(CheckNotMade, match=r"^this process was stalled for 0\.[67] s$"):
+            with pytest.raises(CheckNotMade, match=r"^this process was stalled for (0\.[6-9]|[1-9].*) s$"):
                 await ask(replace(CHECK, address=address, timeout_seconds=0.1))
 
     async def test_what_is_not_http_is_bad(self) -> None:
