@@ -54,6 +54,8 @@ _NATIVE_LIBRARIES: Final = ["dl"]
 # Made where the headers of these libraries are, which it is linked to (`proxy/quic/library.py`).
 _QUIC: Final = "proxy/quic/_native"
 _QUIC_LIBRARIES: Final = ("ngtcp2", "nghttp3")
+# The exit status by SIGTERM, as shells say it.
+_ENDED: Final = 143
 # How often a build tells how far it is.
 _TOLD_FILES: Final = 50
 
@@ -218,6 +220,8 @@ def compile_into(place: Path, objects: Path) -> None:
                     target_dir=scratch,
                 )
         except SystemExit as error:
+            if error.code == _ENDED:
+                raise
             raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}{error.code}") from error
         _refuse_inverted_checks(Path(scratch))
         for extension in extensions:
@@ -429,7 +433,7 @@ def _is_refused() -> bool:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without removing what was begun
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED))  # not without removing what was begun
     try:
         packages = made_packages() if sys.argv[1:] == ["--made"] else compiled_packages()
         sys.stdout.write(f"{packages}\n")
