@@ -26,7 +26,7 @@ import sys
 import sysconfig
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager, redirect_stdout
 from email.utils import parsedate_to_datetime
@@ -207,22 +207,8 @@ def compile_into(place: Path, objects: Path) -> None:
     if missing := _what_is_missing():
         raise NotCompiled(missing)
     objects.mkdir(parents=True, exist_ok=True)
-    said = io.StringIO()  # of mypyc, which also says much that is not wrong
     with tempfile.TemporaryDirectory(prefix="plexigate-c-") as scratch, chdir(_ROOT):
-        try:
-            with redirect_stdout(said):
-                extensions = mypycify(
-                    ["--config-file", "pyproject.toml", "--cache-dir", os.devnull, *compiled_modules()],
-                    opt_level=_OPTIMISATION,
-                    debug_level="0",
-                    multi_file=True,
-                    group_name=_GROUP,
-                    target_dir=scratch,
-                )
-        except SystemExit as error:
-            if error.code == _ENDED:
-                raise
-            raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}{error.code}") from error
+        extensions = _in_c(mypycify, scratch)
         _refuse_inverted_checks(Path(scratch))
         for extension in extensions:
             # others ask for nothing but the entries of modules: all else is found without a table of addresses
@@ -254,6 +240,25 @@ def compile_into(place: Path, objects: Path) -> None:
             command.run()
         except Exception as error:
             raise NotCompiled(f"the C compiler failed: {error}") from error
+
+
+def _in_c(mypycify: Callable[..., Any], scratch: str) -> Any:
+    """The extensions that mypyc makes of the listed modules below `scratch`. Raises `NotCompiled`."""
+    said = io.StringIO()  # of mypyc, which also says much that is not wrong
+    try:
+        with redirect_stdout(said):
+            return mypycify(
+                ["--config-file", "pyproject.toml", "--cache-dir", os.devnull, *compiled_modules()],
+                opt_level=_OPTIMISATION,
+                debug_level="0",
+                multi_file=True,
+                group_name=_GROUP,
+                target_dir=scratch,
+            )
+    except SystemExit as error:
+        if error.code == _ENDED:
+            raise
+        raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}{error.code}") from error
 
 
 def native_modules() -> dict[str, list[str]]:
