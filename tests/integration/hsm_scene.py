@@ -69,6 +69,10 @@ class Scene:
             sock.close()
             raise
 
+    def handshakes(self, context: ssl.SSLContext) -> Callable[[], float]:
+        """What shakes hands as `handshake` does, for a `Load`."""
+        return lambda: self.handshake(context)
+
     def handshake(self, context: ssl.SSLContext, name: str = "localhost") -> float:
         """Shake hands and part; how long that took."""
         began = time.perf_counter()
@@ -144,17 +148,23 @@ class Load:
     """Clients that shake hands repeatedly, each in a thread of its own."""
 
     scene: Scene
-    context: ssl.SSLContext
+    handshake: Callable[[], float]
+    """Answers how long it took."""
     pause: float = 0.0
     """Seconds between two of a client: where clients only have to be there, they need not take a processor."""
     times: list[float] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def count(self) -> int:
+        """How many are over."""
+        return len(self.times) + len(self.errors)
+
     def _run(self) -> None:
         while not self._over.is_set():
             try:
-                self.times.append(self.scene.handshake(self.context))
+                self.times.append(self.handshake())
             except Exception as error:  # noqa: BLE001 - counted
                 self.errors.append(error)
             self._over.wait(self.pause)
@@ -174,8 +184,8 @@ class Load:
 
     def more(self, count: int) -> None:
         """Wait for so many more handshakes."""
-        wanted = len(self.times) + len(self.errors) + count
-        self.scene.until(lambda: len(self.times) + len(self.errors) >= wanted)
+        wanted = self.count + count
+        self.scene.until(lambda: self.count >= wanted)
 
 
 def running(site: HsmSite, configuration: Path) -> AbstractContextManager[Running]:

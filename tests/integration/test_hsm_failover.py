@@ -31,7 +31,10 @@ def name_of(value: object) -> str | None:
 
 @pytest.mark.parametrize(("fault", "kind", "groups", "copies"), CASES, ids=name_of)
 def test_no_handshake_fails(hsm_site: HsmSite, fault: Fault, kind: str, groups: str, copies: bool) -> None:  # noqa: FBT001 - a case
-    with scene(hsm_site, kind, copies=copies) as one, Load(one, one.client(groups)).running(CLIENTS) as load:
+    with (
+        scene(hsm_site, kind, copies=copies) as one,
+        Load(one, one.handshakes(one.client(groups))).running(CLIENTS) as load,
+    ):
         load.more(40)
         assert one.spare.calls("C_SignInit") <= 10  # hedges, where the machine is busy
         with fault(one.plexi):
@@ -53,7 +56,7 @@ def test_no_handshake_fails(hsm_site: HsmSite, fault: Fault, kind: str, groups: 
 
 
 def test_lost_sessions_cost_one_login(hsm_site: HsmSite) -> None:
-    with scene(hsm_site) as one, Load(one, one.client()).running(CLIENTS) as load:
+    with scene(hsm_site) as one, Load(one, one.handshakes(one.client())).running(CLIENTS) as load:
         load.more(20)
         assert one.plexi.calls("C_Login") == LOGINS
         one.plexi.lose_sessions()
@@ -85,7 +88,7 @@ def test_spread_uses_both(hsm_site: HsmSite) -> None:
 
 def test_sessions_of_both_lost_at_once_fail_no_handshake(hsm_site: HsmSite) -> None:
     """Whoever finds both without a session waits until one has logged in again."""
-    with scene(hsm_site) as one, Load(one, one.client()).running(CLIENTS) as load:
+    with scene(hsm_site) as one, Load(one, one.handshakes(one.client())).running(CLIENTS) as load:
         load.more(40)
         one.plexi.lose_sessions()
         one.spare.lose_sessions()
@@ -97,7 +100,7 @@ def test_sessions_of_both_lost_at_once_fail_no_handshake(hsm_site: HsmSite) -> N
 
 def test_token_that_dies_while_the_sessions_of_the_other_are_lost_unseen(hsm_site: HsmSite) -> None:
     """Again and again, so that each finds the other where it has just been: the second one needs a login, which clients await."""
-    with scene(hsm_site) as one, Load(one, one.client()).running(CLIENTS) as load:
+    with scene(hsm_site) as one, Load(one, one.handshakes(one.client())).running(CLIENTS) as load:
         load.more(40)
         for _ in range(3):
             one.spare.lose_sessions()

@@ -99,7 +99,7 @@ def test_a_pin_that_becomes_wrong_costs_two_logins_when_all_sessions_are_lost(hs
     configuration = written(hsm_site, plexi, spare, workers=4)
     with running(hsm_site, configuration) as run:
         one = scene_of(hsm_site, run)
-        with Load(one, one.client()).running(8) as load:
+        with Load(one, one.handshakes(one.client())).running(8) as load:
             load.more(100)
             before = one.plexi.calls("C_Login")
             with one.plexi.failing(CKR_PIN_INCORRECT, "C_Login"):
@@ -194,7 +194,7 @@ def test_a_token_that_hangs_in_every_call_costs_the_other_one_of_its_module_noth
             said_by += [pool.submit(prepared.run, one, hsm_site.hsm.environment) for one in commands]
         with (
             running(hsm_site, configuration) as run,
-            Load(one := scene_of(hsm_site, run), one.client(), pause=0.02).running(2) as load,
+            Load(one := scene_of(hsm_site, run), one.handshakes(one.client()), pause=0.02).running(2) as load,
         ):
             one.until(lambda: readiness(one) == (200, "ready"))
             if when == "later":

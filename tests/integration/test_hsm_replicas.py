@@ -94,7 +94,7 @@ def test_whatever_happens_to_one_token_while_keys_rotate_no_handshake_fails(hsm_
 def test_a_token_that_was_initialised_anew_with_another_pin_waits_for_its_pin_alone(hsm_site: HsmSite) -> None:
     with replicas(hsm_site) as one:
         scene, before = one.scene, one.serials()
-        with Load(scene, scene.client(authority=one.root), pause=0.02).running(1) as load:
+        with Load(scene, scene.handshakes(scene.client(authority=one.root)), pause=0.02).running(1) as load:
             anew = Token("plexi", "the-new-pin")
             hsm_site.hsm.initialise_anew(anew)
             scene.plexi.lose_sessions()  # as a device would; SoftHSM has read its token before
@@ -139,7 +139,10 @@ def test_two_tokens_sign_nearly_twice_as_often_as_one(hsm_site: HsmSite) -> None
         spread = "spread = true\n" if len(labels) > 1 else ""
         few = dict.fromkeys(labels, "max_sessions = 4")  # two of the parent, one to stay logged in, one to sign
         configuration = site.write(site.tokens(*tokens, further=few), site.replicas("localhost", keys, spread), ROUTE)
-        with running(site, configuration) as run, Load(one := scene_of(site, run), one.client()).running(8) as load:
+        with (
+            running(site, configuration) as run,
+            Load(one := scene_of(site, run), one.handshakes(one.client())).running(8) as load,
+        ):
             for token in (one.plexi, one.spare):
                 token.delay(50, "C_Sign")
             load.more(20)

@@ -131,7 +131,7 @@ def test_where_no_copy_of_the_module_helps_a_worker_is_replaced_only_if_an_ident
         one.handshake(one.client())
         parts += [hsm_site.identity("other", public, twins[1]), '[[route]]\nhost = "other"\nupstream = "chat"\n']
         hsm_site.write(*parts, workers=2)
-        with Load(one, one.client()).running(1) as load:
+        with Load(one, one.handshakes(one.client())).running(1) as load:
             os.kill(run.pid, signal.SIGHUP)
             one.until(lambda: len(events(run.output, "worker_joined")) == 2, IDLE_SECONDS)
             one.until(lambda: not set(before) & set(workers_of(run.pid)))

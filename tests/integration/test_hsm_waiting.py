@@ -61,7 +61,7 @@ def test_loop_and_established_connections_do_not_wait(hsm_site: HsmSite) -> None
             for token in (one.plexi, one.spare):
                 token.delay(200, "C_Sign")
             before, times = lag(one), []
-            with Load(one, context).running(16) as load:
+            with Load(one, one.handshakes(context)).running(16) as load:
                 for _ in range(100):
                     began = time.perf_counter()
                     assert ask(established) == 502
@@ -93,7 +93,7 @@ def test_a_token_a_network_away_changes_nothing_for_who_does_not_wait_for_it(hsm
             near = {name: seconds_of(use) for name, use in uses.items()}
             one.plexi.move_away(40, signatures=10)
             one.spare.move_away(40, signatures=0)
-            with Load(one, context).running(4) as load:
+            with Load(one, one.handshakes(context)).running(4) as load:
                 load.more(4)
                 far = {name: seconds_of(use) for name, use in uses.items()}
                 one.until(lambda: one.plexi.losses > 0)

@@ -7,7 +7,6 @@ what is demanded of it; `tests/integration/test_http3_through_events.py` is the 
 import itertools
 import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -61,48 +60,6 @@ class Figures:
     wrong: list[str] = field(default_factory=list)
 
 
-@dataclass
-class Handshakes:
-    """Clients that shake hands repeatedly, each in a thread of its own."""
-
-    port: int
-    times: list[float] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def count(self) -> int:
-        """How many are over."""
-        return len(self.times) + len(self.errors)
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            began = time.monotonic()
-            error = shake_hands(("127.0.0.1", self.port), "localhost", _SECONDS)
-            if error is None:
-                self.times.append(time.monotonic() - began)
-            else:
-                self.errors.append(error)
-
-    @contextmanager
-    def running(self, clients: int = AT_ONCE) -> Iterator["Handshakes"]:
-        """Let so many clients come until the block ends."""
-        threads = [threading.Thread(target=self._run) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield self
-        finally:
-            self._over.set()
-            for thread in threads:
-                thread.join()
-
-    def more(self, count: int) -> None:
-        """Wait for so many more."""
-        wanted = self.count + count
-        until_found(lambda: self.count >= wanted, _PATIENCE_SECONDS)
-
-
 def reloaded(directory: Path, connections: int = CONNECTIONS, late_ms: int = LATE_MS) -> Figures:
     """A reload with a request in flight on each connection, and another one on each after it. None may be lost."""
     figures = Figures()
@@ -139,9 +96,9 @@ def tokens_killed(site: HsmSite, handshakes: int = HANDSHAKES, while_dead: int =
     """One token or the other dies under handshakes, in each way. None may fail."""
     figures = Figures()
     with hsm_scene.scene(site, further=listener("three", http3=True)) as one:
-        load = Handshakes(_port(one))
+        load = hsm_scene.Load(one, partial(_handshake, _port(one)))
         deaths = 0
-        with load.running():
+        with load.running(AT_ONCE):
             load.more(_BETWEEN)
             for fault, token in itertools.cycle(itertools.product(FAULTS, ("plexi", "spare"))):
                 if load.count >= handshakes:
@@ -157,7 +114,7 @@ def tokens_killed(site: HsmSite, handshakes: int = HANDSHAKES, while_dead: int =
             "deaths": str(deaths),
             "slowest": f"{max(load.times):.2f} s",
         }
-        figures.wrong += load.errors
+        figures.wrong += map(str, load.errors)
         if failed := one.handshakes_failed():
             figures.wrong.append(f"the proxy counts {failed:g} failed handshakes")
         figures.wrong += [f"no token signed for {token}" for token in _idle(one)]
@@ -170,19 +127,20 @@ def slow_signatures(site: HsmSite, samples: int = SAMPLES) -> Figures:
     with hsm_scene.scene(site, further=listener("three", http3=True)) as one:
         port = _port(one)
         with _client(port, one.site.authority) as client:
-            alone = _p99(client, samples // 4, figures)
+            alone = _p99(_times(client, samples // 4, figures))
             for token in (one.plexi, one.spare):
                 token.delay(SIGNATURE_MS, "C_Sign")
-            load = Handshakes(port)
+            load = hsm_scene.Load(one, partial(_handshake, port))
             with load.running(AT_ONCE):
                 load.more(AT_ONCE)
                 before = load.count
-                beside = _p99(client, samples, figures)
+                times = _times(client, samples, figures, lambda: load.count >= before + AT_ONCE)
+                beside = _p99(times)
                 meanwhile = load.count - before
         figures.facts = {
             "p99": f"{beside * 1_000:.1f} ms",
             "p99 without signatures": f"{alone * 1_000:.1f} ms",
-            "requests": f"{samples:,}",
+            "requests": f"{len(times):,}",
             "handshakes meanwhile": str(meanwhile),
             "fastest handshake": f"{min(load.times) * 1_000:.0f} ms",
         }
@@ -190,12 +148,21 @@ def slow_signatures(site: HsmSite, samples: int = SAMPLES) -> Figures:
             figures.wrong.append(f"p99 of an established client: {beside * 1_000:.1f} ms")
         if meanwhile < AT_ONCE or min(load.times) < SIGNATURE_MS / 1_000:
             figures.wrong.append("the signatures were not slow meanwhile")
-        figures.wrong += load.errors
+        figures.wrong += map(str, load.errors)
     return figures
 
 
 def _client(port: int, authority: Authority) -> Http3Client:
     return Http3Client(QuicClient(Address(port, authority.path), "localhost")).open()
+
+
+def _handshake(port: int) -> float:
+    """How long it took. Raises `ConnectionError`."""
+    began = time.monotonic()
+    error = shake_hands(("127.0.0.1", port), "localhost", _SECONDS)
+    if error is not None:
+        raise ConnectionError(error)
+    return time.monotonic() - began
 
 
 def _fault(client: Http3Client, answered: Callable[[], object]) -> str:
@@ -208,15 +175,21 @@ def _fault(client: Http3Client, answered: Callable[[], object]) -> str:
     return "" if last.status == 200 else f"status {last.status}"
 
 
-def _p99(client: Http3Client, samples: int, figures: Figures) -> float:
-    """The seconds within which 99 of 100 requests of one client are answered, one after the other."""
-    times = []
-    for number in range(samples):
+def _times(
+    client: Http3Client, samples: int, figures: Figures, is_enough: Callable[[], bool] = lambda: True
+) -> list[float]:
+    """How long requests of one client took, one after the other: so many, and on until it is enough. In seconds."""
+    times: list[float] = []
+    while len(times) < samples or not is_enough():
         began = time.perf_counter()
-        answer = client.ask(h3.headers(h2.fields(b"/%d" % number, authority=b"localhost")))
+        answer = client.ask(h3.headers(h2.fields(b"/%d" % len(times), authority=b"localhost")))
         times.append(time.perf_counter() - began)
         if answer.status != 502:  # by the proxy: there is nobody behind it
             figures.wrong.append(f"status {answer.status}")
+    return times
+
+
+def _p99(times: list[float]) -> float:
     return quantiles(times, n=100)[-1]
 
 

@@ -142,7 +142,7 @@ def live(one: Replicas, outcome: Outcome, enough: Callable[[int], bool], chance:
     scene = one.scene
     with (
         scene.connect(scene.client(authority=one.root)) as established,
-        Load(scene, scene.client(authority=one.root), outcome.pause).running(outcome.clients) as load,
+        Load(scene, scene.handshakes(scene.client(authority=one.root)), outcome.pause).running(outcome.clients) as load,
     ):
         load.more(outcome.handshakes_each)
         happenings = [*(fault.__name__ for fault in FAULTS), "lost keys", _ANEW]

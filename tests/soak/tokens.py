@@ -48,7 +48,7 @@ def die_in_turn(one: Scene, seen: Seen, seconds: float) -> None:
     tokens = {"plexi": one.plexi, "spare": one.spare}
     turns = itertools.product((False, True), FAULTS, tokens)
     ends = time.monotonic() + seconds
-    with Load(one, one.client(seen.groups)).running(CLIENTS) as load:
+    with Load(one, one.handshakes(one.client(seen.groups))).running(CLIENTS) as load:
         load.more(HANDSHAKES_BETWEEN)
         for is_other_lost, fault, name in itertools.cycle(turns):
             if time.monotonic() >= ends:
