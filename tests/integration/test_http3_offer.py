@@ -95,7 +95,7 @@ def test_an_upgrade_that_switches_it_off_has_clients_forget_it(running: Gateway,
         until_found(lambda: not is_alive(told.last["pid"]))
 
 
-def test_sockets_of_the_service_manager_serve_it_by_all_workers(tmp_path: Path) -> None:
+def test_sockets_of_the_service_manager_serve_it(tmp_path: Path) -> None:
     """`ListenDatagram=`, and what systemd has kept at a restart."""
     site = Site.make(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:

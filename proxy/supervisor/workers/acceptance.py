@@ -44,8 +44,8 @@ class Acceptance:
         slots = self.slots(worker)
         listeners: dict[str, list[int]] = {}
         for address in self._sockets.bound:
-            sockets = [sock for slot, sock in enumerate(address.by_slot) if slot in slots]
-            listeners.setdefault(address.listener, []).extend(sock.fileno() for sock in sockets)
+            numbers = [sock.fileno() for sock in address.of_slots(slots)]
+            listeners.setdefault(address.listener, []).extend(numbers)
         listed = {number for numbers in listeners.values() for number in numbers}
         new = sorted(listed - self._given.get(worker, set()))
         self._given[worker] = listed

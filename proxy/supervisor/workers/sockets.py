@@ -7,6 +7,7 @@ accepts on which. One user makes all of them: the kernel refuses a second socket
 (EADDRINUSE).
 """
 
+import os
 import socket
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -113,6 +114,20 @@ class BoundAddress:
     kept_name: str
     origin: SocketOrigin = SocketOrigin.OURS
     by_slot: list[socket.socket] = field(default_factory=list)
+
+    def of_slots(self, slots: Collection[int]) -> list[socket.socket]:
+        """The sockets that the workers of these slots read.
+
+        A copy has the same queue. Two workers that accept from it get whole connections. But with
+        UDP, each would get some of the first packets of a client, whose ID leads to no worker yet.
+        So copies of UDP sockets are left out, and the worker that reads the first hands on.
+        """
+        if self.by_slot[0].type is socket.SOCK_STREAM:
+            return [sock for slot, sock in enumerate(self.by_slot) if slot in slots]
+        queues: dict[int, int] = {}
+        for slot, sock in enumerate(self.by_slot):
+            queues.setdefault(os.fstat(sock.fileno()).st_ino, slot)
+        return [self.by_slot[slot] for slot in queues.values() if slot in slots]
 
     def close(self) -> None:
         for sock in self.by_slot:

@@ -178,3 +178,30 @@ class TestWhoIsNotSure:
         assert case.acceptance.slots(case.worker) == NONE
         case.acceptance.settle(case.worker, frozenset({0}))
         assert len(case.acceptance.listing(case.worker)[1]) == 2
+
+
+def test_one_worker_reads_a_udp_socket_of_the_service_manager() -> None:
+    """Two would tear the first packets of a client apart."""
+    udp = socket.socket(type=socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", 0))
+    sockets = ListeningSockets([("public", udp)])
+    acceptance = Acceptance(sockets)
+    sockets.prepare([Address("public", 0, ANYWHERE), Address("public", 0, ANYWHERE, is_datagram=True)], 3).commit()
+    told = []
+    for slot in range(3):
+        one = worker()
+        acceptance.settle(one, frozenset({slot}))
+        accept, _ = acceptance.listing(one)
+        told.append([number == udp.fileno() for number in accept.listeners["public"]])
+    assert told == [[False, True], [False], [False]]
+    sockets.close()
+
+
+def test_each_worker_reads_a_udp_socket_of_its_own() -> None:
+    sockets = ListeningSockets()
+    acceptance = Acceptance(sockets)
+    sockets.prepare([Address("public", 0, ANYWHERE), Address("public", 0, ANYWHERE, is_datagram=True)], 3).commit()
+    acceptance.settle("all", frozenset({0, 1, 2}))
+    accept, descriptors = acceptance.listing("all")
+    assert len(accept.listeners["public"]) == len(set(descriptors)) == 6
+    sockets.close()
