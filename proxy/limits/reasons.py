@@ -105,6 +105,8 @@ class ConnectionReason(StrEnum):
 
     One for each packet without an answer.
     """
+    HTTP3_INVALID_TOKEN = "http3_invalid_token"  # noqa: S105 - a reason
+    """It answered a Retry packet with a token for another address or connection, or too late."""
     HTTP3_STREAM_LIMIT = "http3_stream_limit"
     """It opened more streams than it may (`http2_streams`)."""
     HTTP3_FLOW_CONTROL = "http3_flow_control"

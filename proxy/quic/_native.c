@@ -693,6 +693,19 @@ static int header_mask(uint8_t *to, const ngtcp2_crypto_cipher *cipher, const ng
     return 0;
 }
 
+/* Both secrets of the Initial packets of a client that has sent its first one to this ID (RFC 9001 section 5.2). */
+static void initial_secrets(const Suite *suite, const ngtcp2_cid *id, unsigned char *client, unsigned char *server)
+{
+    static const unsigned char salt[] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
+                                         0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
+    unsigned char initial[32];
+    unsigned count;
+    if (HMAC(suite->hash, salt, sizeof salt, id->data, id->datalen, initial, &count) == NULL)
+        abort(); /* without memory there are no keys */
+    expand(suite, client, suite->hash_bytes, initial, "client in");
+    expand(suite, server, suite->hash_bytes, initial, "server in");
+}
+
 /* -- a connection */
 
 /* The kinds of events; `native.pyi` says what they hold. */
@@ -1276,21 +1289,14 @@ static int begin_http(Connection *self)
 
 static int has_initial(ngtcp2_conn *quic, const ngtcp2_cid *id, void *user)
 {
-    /* RFC 9001 section 5.2 */
-    static const unsigned char salt[] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
-                                         0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
     Suite suite = suite_of(0x1301);
-    unsigned char initial[32], client[32], server[32], client_iv[IV], server_iv[IV];
-    unsigned count;
+    unsigned char client[32], server[32], client_iv[IV], server_iv[IV];
     ngtcp2_crypto_ctx context = context_of(&suite);
     ngtcp2_crypto_aead_ctx reads = {0}, writes = {0};
     ngtcp2_crypto_cipher_ctx read_header = {0}, write_header = {0};
     (void)user;
     context.max_encryption = context.max_decryption_failure = UINT64_MAX;
-    if (HMAC(suite.hash, salt, sizeof salt, id->data, id->datalen, initial, &count) == NULL)
-        return NGTCP2_ERR_CALLBACK_FAILURE;
-    expand(&suite, client, sizeof client, initial, "client in");
-    expand(&suite, server, sizeof server, initial, "server in");
+    initial_secrets(&suite, id, client, server);
     ngtcp2_conn_set_initial_crypto_ctx(quic, &context);
     if (keys_of(&suite, client, 0, &reads, client_iv, &read_header) && keys_of(&suite, server, 1, &writes, server_iv, &write_header) &&
         ngtcp2_conn_install_initial_key(quic, &reads, client_iv, &read_header, &writes, server_iv, &write_header, IV) == 0)
@@ -2829,6 +2835,34 @@ static PyObject *retry_packet(PyObject *module, PyObject *args)
     return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize((char *)made, (Py_ssize_t)(count > 0 ? count : 0));
 }
 
+/* An Initial packet that ends a connection which was not begun, for an error of QUIC. `own` is the ID that the packet of the client was for. */
+static PyObject *closing_packet(PyObject *module, PyObject *args)
+{
+    unsigned version;
+    unsigned long long code;
+    enum { CLIENT, OWN_ID, BUFFERS };
+    Py_buffer given[BUFFERS];
+    ngtcp2_cid to, from;
+    unsigned char made[128], secrets[2][32], iv[IV]; /* with the longest IDs it takes less than 100 */
+    ngtcp2_ssize count = -1;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Iy*y*K", &version, &given[CLIENT], &given[OWN_ID], &code))
+        return NULL;
+    if (id_of(&to, &given[CLIENT]) && id_of(&from, &given[OWN_ID])) {
+        Suite suite = suite_of(0x1301);
+        ngtcp2_crypto_ctx context = context_of(&suite);
+        ngtcp2_crypto_aead_ctx aead = {0};
+        ngtcp2_crypto_cipher_ctx header = {0};
+        initial_secrets(&suite, &from, secrets[0], secrets[1]);
+        if (keys_of(&suite, secrets[1], 1, &aead, iv, &header))
+            count = ngtcp2_pkt_write_connection_close(made, sizeof made, version, &to, &from, code, NULL, 0, encrypt, &context.aead, &aead, iv,
+                                                      header_mask, &context.hp, &header);
+        free_keys(&aead, &header);
+    }
+    release(given, BUFFERS);
+    return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize((char *)made, (Py_ssize_t)(count > 0 ? count : 0));
+}
+
 /* The answer to a packet of `length` bytes for an identifier that nobody knows; empty if it would be no shorter. */
 static PyObject *stateless_reset(PyObject *module, PyObject *args)
 {
@@ -2862,6 +2896,7 @@ static PyMethodDef functions[] = {
     {"token_of_initial", token_of_initial, METH_O, NULL},
     {"version_negotiation", version_negotiation, METH_VARARGS, NULL},
     {"retry_packet", retry_packet, METH_VARARGS, NULL},
+    {"closing_packet", closing_packet, METH_VARARGS, NULL},
     {"stateless_reset", stateless_reset, METH_VARARGS, NULL},
     {"versions", versions, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -2,7 +2,8 @@
 
 A token is readable and authentic. That of a Retry packet is good for a few seconds, and carries the
 connection ID that the client had made up. That of NEW_TOKEN is good for a day, for the client's
-next connection. Each is good for one address, without its port, which NATs change.
+next connection. Each is good for one address, without its port, which NATs change. A token that is
+good for nothing still shows how the client has got it, in its first bytes.
 """
 
 import hmac
@@ -16,6 +17,9 @@ _NEW_SECONDS: Final = 86_400
 _MAC_BYTES: Final = 16
 _TIME_BYTES: Final = 8
 _HEAD_BYTES: Final = 1 + _TIME_BYTES
+# No time of ours fills the first bytes of its eight: a token of NEW_TOKEN that another server has
+# given out at this address, before this one, does not begin so.
+_BEGIN_OF_RETRY: Final = bytes([_RETRY, 0, 0, 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ def retry_token(key: bytes, address: bytes, original_id: bytes, retry_id: bytes,
     """For the Initial packet that follows a Retry with `retry_id`; `now` is UNIX seconds."""
     body = bytes([_RETRY]) + int(now).to_bytes(_TIME_BYTES) + original_id
     return body + _mac(key, body, address + retry_id)
+
+
+def is_of_retry(token: bytes) -> bool:
+    """Whether a token that may be invalid has come with a Retry packet, by what it says itself."""
+    return token.startswith(_BEGIN_OF_RETRY)
 
 
 def reset_key(key: bytes, local: bytes) -> bytes:

@@ -36,6 +36,7 @@ _QUIET_SECONDS = 1.2
 """Longer than the first probe timeout without a sample: 3 times the initial round trip of 333 ms (RFC 9002 section 6.2.2)."""
 _KIND, _INITIAL, _RETRY = 0xF0, 0xC0, 0xF0
 """The first bits of a packet with a long header (RFC 9000 section 17.2)."""
+_INVALID_TOKEN = 0x0B
 _SUITE = CipherSuite.AES_256_GCM_SHA384
 _SECONDS = 30
 _UNACKED_BYTES = 65_536
@@ -177,29 +178,38 @@ def test_the_parts_of_a_long_hello_may_come_in_any_order(running: Scene) -> None
 # -- tokens
 
 
-def test_the_token_of_a_retry_is_good_for_its_address_alone(tmp_path: Path) -> None:
-    """RFC 9000 section 8.1.2."""
+def with_token_of_retry(client: QuicClient, port: int) -> bytes:
+    """The packet that follows a Retry."""
+    client.connect(("127.0.0.1", port), time.monotonic())
+    client.send_due()
+    client.sock.settimeout(_PATIENCE_SECONDS)
+    retry = client.sock.recv(65_536)
+    assert retry[0] & _KIND == _RETRY
+    client.receive_datagram(retry, ("127.0.0.1", port), time.monotonic())
+    ((packet, _),) = client.datagrams_to_send(time.monotonic())
+    return packet
+
+
+def test_the_token_of_a_retry_is_good_for_its_address_alone_and_that_for_later_spares_a_retry(tmp_path: Path) -> None:
+    """RFC 9000 section 8.1.2 and 8.1.3."""
     limits = f"[limits]\nhandshakes_in_flight = 4\n{_LEAVES}"
-    with scene(tmp_path, listener=LISTENER, workers=1, extra=limits) as running:
+    with scene(tmp_path, listener=LISTENER, workers=1, extra=limits) as running, client_socket(running) as silent:
         until_found(lambda: running.events("http3_offered"))
-        with client_socket(running) as silent:
-            silent.send(first_datagram(running))
-            silent.recv(65_536)  # a quarter of the handshakes in flight are taken
-            with QuicClient(address_of(running), "localhost") as client:
-                client.connect(("127.0.0.1", running.port), time.monotonic())
-                client.send_due()
-                client.sock.settimeout(_PATIENCE_SECONDS)
-                retry = client.sock.recv(65_536)
-                assert retry[0] & _KIND == _RETRY
-                client.receive_datagram(retry, ("127.0.0.1", running.port), time.monotonic())
-                ((with_token, _),) = client.datagrams_to_send(time.monotonic())
-                with socket.socket(type=socket.SOCK_DGRAM) as other:
-                    other.bind(("127.0.0.2", 0))
-                    other.settimeout(_PATIENCE_SECONDS)
-                    other.sendto(with_token, ("127.0.0.1", running.port))
-                    assert other.recv(65_536)[0] & _KIND != _INITIAL
-                client.send_datagram(with_token)
-                client.read_until(lambda: client.handshake is not None)
+        silent.send(first_datagram(running))
+        silent.recv(65_536)  # a quarter of the handshakes in flight are taken
+        with QuicClient(address_of(running), "localhost") as client:
+            packet = with_token_of_retry(client, running.port)
+            client.rebind("127.0.0.2")
+            client.send_datagram(packet)
+            assert client.end() == _INVALID_TOKEN
+        with QuicClient(address_of(running), "localhost") as client:
+            client.send_datagram(with_token_of_retry(client, running.port))
+            client.read_until(lambda: client.handshake is not None and client.tokens)
+        settings = configuration(address_of(running), "localhost")
+        settings.token = client.tokens[0]
+        with QuicClient(address_of(running), "localhost", settings) as client:
+            client.shake_hands()
+            assert client._retry_count == 0
 
 
 # -- resets

@@ -4,8 +4,9 @@ Theory of operation. A datagram names its connection by an ID that we have made,
 packets of a client, by one that the client has made up. What names an unknown one and begins a
 connection passes the limits on connections as a connection of TCP does. While many handshakes are
 in flight, a client has to show first that it is at its address: it gets a Retry, for which nothing
-is kept here (RFC 9000 section 8.1.2). What names an unknown one and begins none gets a stateless
-reset, so that the client of a process that is gone does not wait (section 10.3).
+is kept here (RFC 9000 section 8.1.2). A client accepts one Retry, so one that comes back with a bad
+token is told that at once (INVALID_TOKEN). What names an unknown one and begins none gets a
+stateless reset, so that the client of a process that is gone does not wait (section 10.3).
 """
 
 import secrets
@@ -29,7 +30,15 @@ from proxy.observe.events.process import Http3HandOnFailed
 from proxy.proxy_protocol.header import Endpoints
 from proxy.quic.library import native
 from proxy.quic.post import Post
-from proxy.quic.tokens import UNKNOWN_ADDRESS, KnownAddress, known_address, new_token, reset_key, retry_token
+from proxy.quic.tokens import (
+    UNKNOWN_ADDRESS,
+    KnownAddress,
+    is_of_retry,
+    known_address,
+    new_token,
+    reset_key,
+    retry_token,
+)
 from proxy.quic.transport import ERR_RETRY, QuicTransport
 from proxy.tls.handshake.handshake_policy import HandshakePolicy
 
@@ -43,6 +52,8 @@ _NANOSECONDS: Final = 1_000_000_000
 _IDLE_MARGIN_SECONDS: Final = 10.0
 # Of the handshakes in flight that a listener allows: with more, clients have to show their address.
 _UNPROVEN_SHARE: Final = 4
+# RFC 9000 section 20.1
+_INVALID_TOKEN: Final = 0x0B
 # Stateless resets in a second: they answer datagrams that anyone can make up.
 _MOST_RESETS: Final = 100
 
@@ -209,6 +220,11 @@ class QuicListener:
         if token:
             now = self._services.http.wall_clock()
             proven = known_address(runtime.quic_keys, token, first.address, first.to_id, now)
+        if proven is None and is_of_retry(token):
+            packet = native().closing_packet(first.version, first.from_id, first.to_id, _INVALID_TOKEN)
+            native().send(first.sock, packet, first.local, first.remote)
+            self._services.turned_away.add(runtime.name, ConnectionReason.HTTP3_INVALID_TOKEN, network)
+            return None
         if proven is None and self._half_open * _UNPROVEN_SHARE >= runtime.limits.handshakes_in_flight:
             self._ask_for_token(first, runtime)
             return None

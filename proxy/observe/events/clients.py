@@ -20,6 +20,7 @@ TURNED_AWAY: Final[Mapping[ConnectionReason, str]] = {
     ConnectionReason.SHED_UNFINISHED: "{} closed during their handshake",
     ConnectionReason.SHED_IDLE: "{} closed without a request",
     ConnectionReason.HTTP3_UNKNOWN_CONNECTIONS: "{} packets for unknown connections of HTTP/3 not answered",
+    ConnectionReason.HTTP3_INVALID_TOKEN: "{} refused, with a bad token of a Retry packet of HTTP/3",
     ConnectionReason.SHED_TUNNEL: "{} WebSockets or TCP connections closed to make room",
 }
 """The reasons of which `turned_away` tells, with their sentences."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.quic.tokens import known_address, new_token, reset_key, retry_token
+from proxy.quic.tokens import is_of_retry, known_address, new_token, reset_key, retry_token
 
 KEY, OTHER = bytes(32), bytes([1]) * 32
 HERE, THERE = b"\x7f\0\0\1", b"\xc0\0\2\1"
@@ -36,6 +36,13 @@ def test_a_token_of_retry_is_good_for_one_packet(
     keys: tuple[bytes, ...], address: bytes, used: bytes, seconds: int
 ) -> None:
     assert known_address(keys, retry_token(KEY, HERE, b"original", b"ours", NOW), address, used, NOW + seconds) is None
+
+
+def test_a_token_shows_where_it_has_come_from() -> None:
+    assert is_of_retry(retry_token(KEY, HERE, b"original", b"ours", 2.0**39))
+    assert not is_of_retry(new_token(KEY, HERE, NOW))
+    assert not is_of_retry(b"\x01 a token of another server, as it were")
+    assert not is_of_retry(b"")
 
 
 @pytest.mark.parametrize("seconds", [-60, 86_402])

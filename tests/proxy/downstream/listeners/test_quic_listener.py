@@ -9,6 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.events import ConnectionTerminated
 
 from config.schema import CredentialPreference, SecurityLevel
 from proxy.downstream.listeners.listening import ListenerRuntime
@@ -18,6 +21,7 @@ from proxy.quic.availability import unavailable
 from proxy.quic.datagrams import prepare_datagrams
 from proxy.quic.post import Post
 from proxy.quic.probing import shake_hands
+from proxy.quic.tokens import new_token, retry_token
 from proxy.tls.handshake.group_choice import cipher_suites
 from proxy.tls.handshake.identities import IdentityTable
 from proxy.tls.openssl.context import TlsSettings, build_server_context
@@ -145,6 +149,49 @@ def test_a_client_comes_through_a_retry(udp: Udp) -> None:
     udp.quic._half_open = 5
     assert udp.meanwhile(lambda: shake_hands(udp.address, "chat.test", 10)) is None
     udp.quic._half_open = 0
+
+
+HERE, THERE = socket.inet_aton("127.0.0.1"), socket.inet_aton("192.0.2.1")
+
+
+def code_for(udp: Udp, token: bytes) -> int | None:
+    """The error that a client with this token is told; None if its handshake goes on."""
+    settings = QuicConfiguration(alpn_protocols=["h3"], server_name="chat.test", token=token)
+    client = QuicConnection(configuration=settings)
+    client._peer_cid.cid = ID
+    client.connect(udp.address, now=0.0)
+    ((first, _),) = client.datagrams_to_send(now=0.0)
+    answer = udp.say(first)
+    assert answer is not None
+    client.receive_datagram(answer, udp.address, now=0.0)
+    timer = client.get_timer()
+    assert timer is not None
+    client.handle_timer(timer)  # it has drained
+    ended = client.next_event()
+    if ended is None:
+        return None
+    assert isinstance(ended, ConnectionTerminated)
+    return ended.error_code
+
+
+@pytest.mark.parametrize(
+    ("address", "used", "seconds"),
+    [(THERE, ID, 0), (HERE, b"another ID", 0), (HERE, ID, 12)],
+    ids=["address", "connection", "time"],
+)
+def test_a_bad_token_of_a_retry_ends_the_attempt(udp: Udp, address: bytes, used: bytes, seconds: int) -> None:
+    """RFC 9000 section 8.1.2: INVALID_TOKEN, and nothing is kept."""
+    made = udp.world.http.wall_clock() - seconds
+    assert code_for(udp, retry_token(KEY, address, b"original", used, made)) == 0x0B
+    assert (udp.quic._transports, udp.quic._half_open) == ({}, 0)
+    assert udp.world.failures["http3_invalid_token"] == 1
+
+
+@pytest.mark.parametrize("address", [THERE, HERE])
+def test_a_bad_token_for_later_is_none(udp: Udp, address: bytes) -> None:
+    """RFC 9000 section 8.1.3."""
+    assert code_for(udp, new_token(NEW_KEY, address, udp.world.http.wall_clock())) is None
+    assert udp.quic._half_open == 1
 
 
 def test_a_limit_on_connections_holds(udp: Udp) -> None:
