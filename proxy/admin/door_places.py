@@ -20,8 +20,9 @@ HEAD_SECONDS: Final = 5.0
 # as most does, keeps its connection.
 LINGER_SECONDS: Final = 20.0
 # A new connection keeps its place for so long, even if many others come: a request arrives with its
-# connection or a moment later. A full room of 32 still accepts 1,600 connections a second. Further
-# ones wait in the kernel.
+# connection or a moment later. The time begins when the process has looked for the request: a busy
+# machine may have stopped it until then. A full room of 32 still accepts 1,600 connections a
+# second. Further ones wait in the kernel.
 _GRACE_SECONDS: Final = 0.02
 _QUIET_SECONDS: Final = 60.0
 
@@ -83,8 +84,8 @@ class DoorPlaces:
         """
         if len(self._present) < (self.limits.when_short if self._is_short() else self.limits.most):
             return 0.0
-        silent = [one.since for one in self._present if one.stage is Stage.SILENT]
-        return max(0.0, min(silent) + self.limits.grace_seconds - now) if silent else 0.0
+        silent = [one.safe_until for one in self._present if one.stage is Stage.SILENT]
+        return max(0.0, min(min(silent) - now, self.limits.grace_seconds)) if silent else 0.0
 
     def has_room_for(self, newcomer: Visitor) -> bool:
         """Make room, if need be by closing another connection. Tells whether there is room."""
@@ -99,6 +100,10 @@ class DoorPlaces:
     def take_in(self, visitor: Visitor, send_away: Callable[[], None]) -> None:
         """Add a connection. There is room for it."""
         self._present[visitor] = send_away
+
+    def could_ask(self, visitor: Visitor, now: float) -> None:
+        """The process has looked for octets of a connection for the first time."""
+        visitor.safe_until = now + self.limits.grace_seconds
 
     def left(self, visitor: Visitor) -> None:
         self._present.pop(visitor, None)

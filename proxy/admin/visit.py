@@ -71,6 +71,11 @@ class Visit(RequestHandler):
             self.send_away()
         else:
             self._set_deadline(self._room.limits.head_seconds)
+            # The next turn of the loop, in which it has looked whether there is something to read.
+            self._loop.call_soon(self._could_ask)
+
+    def _could_ask(self) -> None:
+        self._room.could_ask(self.visitor, self._loop.time())
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._set_deadline(None)

@@ -9,9 +9,11 @@ server accepts the new connection and closes another one. It takes the first tha
 4. connections whose answer is in progress.
 
 In each group the peer with most connections comes first, and its oldest connection. A peer that has
-its share makes room itself.
+its share makes room itself. A connection that has just come keeps its place for a moment, so that
+its request can be read.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -35,12 +37,14 @@ class Stage(IntEnum):
 class Visitor:
     """A connection. Connections with the same `peer` count together.
 
-    `since` is when it came, in seconds of a monotonic clock.
+    `since` is when it came, in seconds of a monotonic clock. If it is silent, it keeps its place
+    until `safe_until`, which is infinite until the process could have read from it.
     """
 
     peer: bytes
     since: float
     stage: Stage = Stage.SILENT
+    safe_until: float = math.inf
 
 
 def who_goes(others: Collection[Visitor], newcomer: Visitor, most: int, share: int) -> Visitor | None:
@@ -57,6 +61,7 @@ def who_goes(others: Collection[Visitor], newcomer: Visitor, most: int, share: i
     stage = min(one.stage for one in others)
     able: Sequence[Visitor] = [one for one in others if one.stage is stage]
     if stage is Stage.SILENT:
-        able = [*able, newcomer]
+        # All of them, if there is suddenly room for fewer (descriptors are short).
+        able = [*([one for one in able if one.safe_until <= newcomer.since] or able), newcomer]
     counts = Counter(one.peer for one in (*others, newcomer))
     return max(able, key=lambda one: (counts[one.peer], -one.since))

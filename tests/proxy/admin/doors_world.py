@@ -13,6 +13,7 @@ from aiohttp import web
 from proxy.admin.door import Door
 from proxy.admin.door_places import DoorPlaces, RoomLimits
 from proxy.admin.visit import Visit
+from proxy.observe.events.event import Event
 from tests.waiting import until_seen
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: plexigate\r\n\r\n"
@@ -49,6 +50,8 @@ class Case:
         self.visits: list[Visit] = []
         """Those that have asked."""
         self.told: list[str] = []
+        self.when_told: Callable[[], object] = lambda: None
+        self.address: Any = None
         self.peers: list[Peer] = []
         self.is_short = False
 
@@ -103,12 +106,14 @@ async def door(
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     assert runner.server is not None
-    told: list[str] = []
-    room = DoorPlaces(
-        "a room", limits, lambda: made[0].is_short, lambda event: told.append(f"{event.event}: {event.sentence()}")
-    )
+
+    def tell(event: Event) -> None:
+        made[0].told.append(f"{event.event}: {event.sentence()}")
+        made[0].when_told()
+
+    room = DoorPlaces("a room", limits, lambda: made[0].is_short, tell)
     made.append(Case(room, connect, errors))
-    made[0].told = told
+    made[0].address = address
     opened = Door(sock, room, runner.server, errors.append, users)
     try:
         yield made[0]

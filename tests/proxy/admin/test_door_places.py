@@ -1,5 +1,9 @@
 """How many connections to the admin server there may be."""
 
+import asyncio
+import socket
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +48,21 @@ class TestHowMany:
             assert case.room.sent_away == 0, "the newest waits in the kernel"
             assert (await newest[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
             assert case.room.sent_away == 1
+
+    async def test_nor_where_this_process_is_held_up_before_it_reads(self) -> None:
+        """For longer than a connection keeps its place: as when the process starts a worker, or a busy machine stops it."""
+        async with door(replace(FEW, grace_seconds=0.05)) as case:
+            for _ in range(4):
+                await case.peer()
+            case.when_told = lambda: asyncio.get_running_loop().call_soon(time.sleep, 0.2)
+            with ExitStack() as opened:
+                asking, *silent = [opened.enter_context(socket.socket()) for _ in range(8)]
+                for sock in (asking, *silent):
+                    sock.connect(case.address)
+                    if sock is asking:
+                        sock.send(REQUEST)
+                    sock.settimeout(0)
+                assert (await asyncio.get_running_loop().sock_recv(asking, 100)).startswith(b"HTTP/1.1 200 ")
 
     async def test_an_answer_under_way_is_the_last_to_go(self) -> None:
         async with door() as case:

@@ -7,7 +7,7 @@ MONITOR, CROWD, OTHER = b"monitor", b"crowd", b"other"
 
 def several(peer: bytes, count: int, stage: Stage = Stage.SILENT, since: float = 0.0) -> list[Visitor]:
     """Connections of a peer that came one after the other."""
-    return [Visitor(peer, since + number, stage) for number in range(count)]
+    return [Visitor(peer, since + number, stage, since + number) for number in range(count)]
 
 
 def test_nobody_goes_while_there_is_room() -> None:
@@ -61,3 +61,19 @@ def test_the_oldest_page_goes_before_a_command_and_comes_after_what_has_its_answ
     assert who_goes([*pages, *command], Visitor(OTHER, 20.0), most=3, share=3) is pages[0]
     done = several(CROWD, 1, Stage.ANSWERED, since=10.0)
     assert who_goes([*pages, *command, *done], Visitor(OTHER, 20.0), most=4, share=4) is done[0]
+
+
+def test_a_silent_one_keeps_its_place_until_its_request_could_be_read() -> None:
+    """Also if its peer has most connections, and so would be the first to make room."""
+    fresh, old = Visitor(MONITOR, 1.0), several(CROWD, 1, since=2.0)[0]
+    asking = several(MONITOR, 1, Stage.ASKING)
+    assert who_goes([fresh, old, *asking], Visitor(OTHER, 5.0), most=3, share=3) is old
+    fresh.safe_until = 5.5
+    assert who_goes([fresh, old, *asking], Visitor(OTHER, 5.0), most=3, share=3) is old
+    fresh.safe_until = 4.5
+    assert who_goes([fresh, old, *asking], Visitor(OTHER, 5.0), most=3, share=3) is fresh
+
+
+def test_it_loses_its_place_where_there_is_suddenly_room_for_fewer() -> None:
+    fresh = [Visitor(MONITOR, 1.0), Visitor(CROWD, 2.0)]
+    assert who_goes(fresh, Visitor(OTHER, 3.0), most=2, share=2) is fresh[0]
