@@ -200,7 +200,7 @@ def compile_into(place: Path, objects: Path) -> None:
     """
     try:
         from mypyc.build import mypycify
-        from setuptools import Distribution, Extension
+        from setuptools import Distribution
         from setuptools.command.build_ext import build_ext
     except ImportError as error:
         raise NotCompiled(f"mypyc or setuptools is missing ({error})") from error
@@ -213,15 +213,7 @@ def compile_into(place: Path, objects: Path) -> None:
         for extension in extensions:
             # others ask for nothing but the entries of modules: all else is found without a table of addresses
             extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden"]  # all have one list
-        for path, libraries in native_modules().items():
-            extensions.append(
-                Extension(
-                    path.replace("/", "."),
-                    [f"{path}.c"],
-                    libraries=libraries,
-                    extra_compile_args=[_OPTIMISATION_OF_THE_HOTTEST],
-                )
-            )
+        extensions += native_extensions()
         command = build_ext(Distribution({"name": _GROUP, "ext_modules": extensions}))
         command.build_lib, command.build_temp = str(place), scratch
         # Each module has a library of its own, which only asks the large one: for each of them a tenth
@@ -259,6 +251,22 @@ def _in_c(mypycify: Callable[..., Any], scratch: str) -> Any:
         if error.code == _ENDED:
             raise
         raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}{error.code}") from error
+
+
+def native_extensions() -> list[Any]:
+    """The modules in C, for `build_ext`."""
+    from setuptools import Extension
+
+    return [
+        Extension(
+            path.replace("/", "."),
+            [f"{path}.c"],
+            libraries=libraries,
+            # what helps to debug names the directory in which it was compiled
+            extra_compile_args=[_OPTIMISATION_OF_THE_HOTTEST, "-g0"],
+        )
+        for path, libraries in native_modules().items()
+    ]
 
 
 def native_modules() -> dict[str, list[str]]:

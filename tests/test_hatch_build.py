@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import chdir
 from importlib.machinery import ExtensionFileLoader, SourceFileLoader
 from importlib.metadata import version
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -12,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from setuptools import Distribution
+from setuptools.command.build_ext import build_ext
 
 from proxy.processes.hot_path import hot_path
 from tests import syntax
@@ -59,6 +62,19 @@ def test_all_of_the_hot_path_runs_as_this_process_says(hatch_build: ModuleType) 
         spec = find_spec(path.removesuffix(".py").replace("/", "."))
         assert spec is not None
         assert isinstance(spec.loader, SourceFileLoader), path
+
+
+def test_a_module_in_c_is_compiled_without_what_names_its_directory(hatch_build: ModuleType, tmp_path: Path) -> None:
+    """So two builds of the wheel are the same bytes. Debian's Python has -g among its flags."""
+    ((name, extension),) = ((one.name, one) for one in hatch_build.native_extensions() if "_huffman" in one.name)
+    command = build_ext(Distribution({"name": "one", "ext_modules": [extension]}))
+    command.build_lib, command.build_temp = str(tmp_path), str(tmp_path)
+    command.ensure_finalized()
+    with chdir(ROOT):
+        command.run()
+    assert name == "proxy.http2.hpack._huffman"
+    (made,) = tmp_path.rglob("_huffman.*.so")
+    assert str(ROOT).encode() not in made.read_bytes()
 
 
 def test_no_compiled_module_has_a_coroutine(hatch_build: ModuleType) -> None:
