@@ -45,7 +45,7 @@ class TestHowLong:
                 await reader.readexactly(LARGE)
 
     async def test_answer_that_is_read_is_not(self, path: Path | None) -> None:
-        async with door(replace(HASTY, linger_seconds=30.0), path) as case:
+        async with door(replace(HASTY, head_seconds=30.0, linger_seconds=30.0), path) as case:
             peer = await case.peer()
             await case.served(peer, REQUEST.replace(b"/ ", b"/large ", 1))
             assert len(await peer[0].readexactly(LARGE)) == LARGE
@@ -75,7 +75,7 @@ class TestHowLong:
             await until_seen(lambda: not len(case.room))
 
     async def test_page_that_reads_is_not_ended(self, path: Path | None) -> None:
-        async with door(replace(HASTY, linger_seconds=30.0), path) as case:
+        async with door(replace(HASTY, head_seconds=30.0, linger_seconds=30.0), path) as case:
             peer = await case.peer()
             await case.served(peer, REQUEST.replace(b"/ ", b"/watch-large ", 1))
             assert len(await peer[0].readexactly(LARGE)) == LARGE

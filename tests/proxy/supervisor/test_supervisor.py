@@ -57,7 +57,9 @@ class Running:
         return [worker.pid for worker in self.supervisor.crew.workforce.workers]
 
     def events(self, file: Path | None = None) -> list[dict[str, Any]]:
-        return [entry for entry in map(json.loads, (file or self.log).read_text().splitlines()) if "event" in entry]
+        """Those whose lines are whole: another one may be written just now."""
+        whole = (file or self.log).read_text().rpartition("\n")[0]
+        return [entry for entry in map(json.loads, whole.splitlines()) if "event" in entry]
 
     def told(self, file: Path | None = None) -> list[str]:
         """What the parent said; `refuses` leaves workers with a handshake that failed."""

@@ -61,7 +61,8 @@ class Running:
         return [{row["server"]: row["state"] for row in one.servers} for one in scraped]
 
     def events(self) -> list[dict[str, Any]]:
-        return [entry for entry in map(json.loads, self.log.read_text().splitlines()) if "event" in entry]
+        whole = self.log.read_text().rpartition("\n")[0]  # another line may be written just now
+        return [entry for entry in map(json.loads, whole.splitlines()) if "event" in entry]
 
 
 @asynccontextmanager
