@@ -111,8 +111,9 @@ def test_files_that_do_not_answer_hold_up_no_other_one(tmp_path: Path, monkeypat
         assert set(faults([], paths, 2.0)) == hanging
         assert len(hanging) <= len(threads) <= len(paths)
         threads.clear()
-        assert faults([], paths[1::2], 2.0) == {}
-        assert len(threads) < 20, "another one comes for a file that seems to hang, as on a busy machine"
+        # so long a limit that a file on a busy machine does not seem to hang
+        assert faults([], paths[1::2], 600.0) == {}
+        assert len(threads) == 1, "one is enough for files that answer"
     finally:
         over.set()
 

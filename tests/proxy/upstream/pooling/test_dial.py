@@ -177,7 +177,7 @@ class TestPlain:
     async def test_proxy_without_descriptors_says_that_it_is_to_blame(self) -> None:
         io = SharedIo(asyncio.get_running_loop())  # which has been there since the process began
         with no_descriptors():
-            ours = await failure(ServerAddress("http", "127.0.0.1", 80), io=io)
+            ours = await failure(ServerAddress("http", "127.0.0.1", 80), io=io, connect_seconds=1.0)
         assert ours.fault is UpstreamFault.NO_ROOM
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
