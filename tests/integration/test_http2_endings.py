@@ -46,11 +46,6 @@ def node_load(running: Scene, told: dict[str, Any]) -> Iterator[None]:
     told.update(json.loads(output))
 
 
-def asked(running: Scene) -> list[dict[str, Any]]:
-    """What the access log has of Node's requests so far."""
-    return [json.loads(line) for line in list(running.running.output) if '"/load/' in line]
-
-
 def reloaded(running: Scene, count: int) -> None:
     """Write the configuration, and wait for its reload, which is the `count`th."""
     running.write()
@@ -63,13 +58,13 @@ def test_no_request_fails_while_workers_are_drained(tmp_path: Path) -> None:
     with scene(tmp_path) as running:
         with node_load(running, told):
             for number, workers in enumerate((1, 2, 1, 3, 2), start=1):
-                wanted = len(asked(running)) + REQUESTS
-                until_found(lambda: len(asked(running)) >= wanted, SECONDS)  # noqa: B023 - called here
+                wanted = len(running.requests("/load/")) + REQUESTS
+                until_found(lambda: len(running.requests("/load/")) >= wanted, SECONDS)  # noqa: B023 - called here
                 running.workers = workers
                 reloaded(running, number)
                 until_found(lambda: len(running.worker_pids) == running.workers)
         assert running.events("error", "reload_failed") == []
-    entries = asked(running)
+    entries = running.requests("/load/")
     # what Node did not send on a session that ends was never here
     assert {one["status"] for one in entries} == {200}
     assert len(entries) == told["requests"]

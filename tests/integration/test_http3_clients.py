@@ -1,6 +1,5 @@
 """HTTP/3 as ngtcp2's own client speaks it, with GnuTLS, and qh3, with AWS-LC."""
 
-import json
 import socket
 import subprocess
 import time
@@ -35,7 +34,7 @@ def lines(running: Scene, path: str, count: int = 1) -> list[dict[str, Any]]:
     """Those of the access log for a path, when there are as many."""
 
     def found() -> list[dict[str, Any]]:
-        entries = [json.loads(line) for line in list(running.running.output) if f'"path":"{path}"' in line]
+        entries = running.requests(path)
         return entries if len(entries) >= count else []
 
     return until_found(found)

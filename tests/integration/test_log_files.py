@@ -19,6 +19,7 @@ from tests.hostile.client import Client
 from tests.integration.admin import found
 from tests.integration.stage import Site, Upstream, request, write_configuration
 from tests.integration.upstreams import backends
+from tests.log_files import entries
 from tests.programs import PLEXIGATE, START_SECONDS, Program, end
 from tests.waiting import until_found
 
@@ -78,12 +79,6 @@ def ask(clients: list[Client], number: int) -> list[str]:
         client.send(request(start=f"GET {path} HTTP/1.1"))
         assert client.read_response().status == 200
     return paths
-
-
-def entries(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file so far."""
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def writers(lines: list[dict[str, Any]]) -> set[str]:

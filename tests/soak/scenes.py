@@ -116,6 +116,10 @@ class Scene:
         entries = [json.loads(line) for line in list(self.running.output) if line.startswith("{")]
         return [entry for entry in entries if entry.get("event") in names]
 
+    def requests(self, beginning: str) -> list[dict[str, Any]]:
+        """What the access log has so far of requests whose path begins so."""
+        return [json.loads(line) for line in list(self.running.output) if f'"path":"{beginning}' in line]
+
 
 def _resident(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

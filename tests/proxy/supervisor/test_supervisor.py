@@ -18,6 +18,7 @@ from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.supervisor import Supervisor
 from proxy.supervisor.workers.sockets import ListeningSockets
 from tests.configurations import Site, listener
+from tests.log_files import entries
 from tests.waiting import until_seen
 from tests.workforces import REQUEST, edition_of, is_alive, refuses, short_name
 
@@ -57,9 +58,7 @@ class Running:
         return [worker.pid for worker in self.supervisor.crew.workforce.workers]
 
     def events(self, file: Path | None = None) -> list[dict[str, Any]]:
-        """Those whose lines are whole: another one may be written just now."""
-        whole = (file or self.log).read_text().rpartition("\n")[0]
-        return [entry for entry in map(json.loads, whole.splitlines()) if "event" in entry]
+        return [entry for entry in entries(file or self.log) if "event" in entry]
 
     def told(self, file: Path | None = None) -> list[str]:
         """What the parent said; `refuses` leaves workers with a handshake that failed."""

@@ -17,6 +17,7 @@ from proxy.supervisor.supervisor import Supervisor
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import ListeningSockets
 from tests.configurations import Site, limits, listener
+from tests.log_files import entries
 from tests.workforces import REQUEST, edition_of, short_name
 
 SERVER = "http://127.0.0.1:1"
@@ -61,8 +62,7 @@ class Running:
         return [{row["server"]: row["state"] for row in one.servers} for one in scraped]
 
     def events(self) -> list[dict[str, Any]]:
-        whole = self.log.read_text().rpartition("\n")[0]  # another line may be written just now
-        return [entry for entry in map(json.loads, whole.splitlines()) if "event" in entry]
+        return [entry for entry in entries(self.log) if "event" in entry]
 
 
 @asynccontextmanager
