@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,14 +36,13 @@ class Backend:
 
     def __init__(self) -> None:
         self.status = 200
-        self.get_stuck: Callable[[], None] | None = None
+        self.is_stuck = False
         self.asked: list[tuple[str, str]] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         """Note what was asked, answer as told."""
         self.asked.append((request.host, request.raw_path))
-        if self.get_stuck is not None:
-            self.get_stuck()
+        if self.is_stuck:
             await asyncio.Event().wait()
         return web.Response(status=self.status, headers={"Location": "/elsewhere"})
 
@@ -159,18 +158,15 @@ class TestStreak:
 
 def answer_after(seconds: float) -> bool:
     """Ask a server that never answers; `seconds` have passed when this process looks again."""
-    now = 1_000.0
-
-    def get_stuck() -> None:
-        nonlocal now
-        now += seconds
 
     async def asked() -> bool:
         async with backend() as (server, address):
-            server.get_stuck = get_stuck
+            server.is_stuck = True
             with pytest.MonkeyPatch.context() as patches:
-                patches.setattr(asyncio.get_running_loop(), "time", lambda: now)
-                return await ask(replace(CHECK, address=address))
+                patches.setattr(asyncio.get_running_loop(), "time", lambda: 1_000.0 + seconds * len(server.asked))
+                is_good = await ask(replace(CHECK, address=address))
+            assert len(server.asked) == 1
+            return is_good
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # uvloop's timers have another clock
         return runner.run(asked())
@@ -317,7 +313,7 @@ class TestChecker:
     async def test_one_server_does_not_hold_up_another(self) -> None:
         turns = Turns()
         async with backend() as (stuck, first), backend() as (_, second):
-            stuck.get_stuck = lambda: None
+            stuck.is_stuck = True
             checks = [replace(CHECK, address=address) for address in (first, second)]
             async with running(checks, turns) as (_, reports):
                 assert reports.verdicts == [("chat", str(second), True)]
