@@ -779,12 +779,13 @@ typedef struct Stream {
     int64_t id;
     PyObject *fields; /* of the head or the trailers that arrive */
     PyObject *marked; /* names that are never indexed */
+    Py_ssize_t place; /* in the fields of the last request */
     size_t list_bytes, count;
     uint64_t read; /* bytes */
     Scan scan;
     size_t lines; /* fields of the section that nghttp3 has told */
     int has_fault; /* of the client: nothing more is read of it */
-    int is_head_complete, is_too_large, has_cookie;
+    int is_head_complete, is_too_large, has_cookie, is_end_told;
     /* what is sent: pieces[first..given) were given to nghttp3 and are not acknowledged, the rest waits */
     PyObject **pieces;
     size_t first, given, last, room;
@@ -799,6 +800,7 @@ struct Connection {
     ngtcp2_conn *quic;
     nghttp3_conn *http;
     PyObject *owner, *events;
+    PyObject *before; /* the fields of the last request */
     Stream *streams;
     OneWay *one_ways;
     Suite suite;
@@ -1088,8 +1090,40 @@ static int begins_fields(nghttp3_conn *http, int64_t id, void *user, void *of_st
     nghttp3_conn_set_stream_user_data(http, id, stream);
     Py_XSETREF(stream->fields, PyList_New(0));
     stream->list_bytes = stream->count = stream->lines = 0;
+    stream->place = 0;
     stream->has_cookie = stream->is_too_large = 0;
     return stream->fields == NULL ? NGHTTP3_ERR_CALLBACK_FAILURE : 0;
+}
+
+static int is_equal(PyObject *bytes, nghttp3_vec text)
+{
+    return (size_t)PyBytes_GET_SIZE(bytes) == text.len && memcmp(PyBytes_AS_STRING(bytes), text.base, text.len) == 0;
+}
+
+/* How many fields of the last request may be missing in a row: `proxy/http2/fields/request_lines.py` allows as many. */
+enum { LEFT_OUT = 2 };
+
+/* A field as a pair. One that the last request had there too is the same object, by which Python knows that it was judged. */
+static PyObject *pair_of(Connection *self, Stream *stream, nghttp3_vec name, nghttp3_vec value)
+{
+    PyObject *known_name = NULL;
+    Py_ssize_t known = self->before == NULL ? 0 : PyList_GET_SIZE(self->before);
+    for (Py_ssize_t at = stream->place; at < known && at <= stream->place + LEFT_OUT; at++) {
+        PyObject *pair = PyList_GET_ITEM(self->before, at);
+        if (!is_equal(PyTuple_GET_ITEM(pair, 0), name))
+            continue;
+        stream->place = at + 1;
+        if (is_equal(PyTuple_GET_ITEM(pair, 1), value))
+            return Py_NewRef(pair);
+        known_name = PyTuple_GET_ITEM(pair, 0);
+        break;
+    }
+    PyObject *key = known_name != NULL ? Py_NewRef(known_name) : PyBytes_FromStringAndSize((char *)name.base, (Py_ssize_t)name.len);
+    PyObject *content = PyBytes_FromStringAndSize((char *)value.base, (Py_ssize_t)value.len);
+    PyObject *pair = key == NULL || content == NULL ? NULL : PyTuple_Pack(2, key, content);
+    Py_XDECREF(key);
+    Py_XDECREF(content);
+    return pair;
 }
 
 static int has_field(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbuf *name, nghttp3_rcbuf *value, uint8_t flags, void *user,
@@ -1113,7 +1147,7 @@ static int has_field(nghttp3_conn *http, int64_t id, int32_t token, nghttp3_rcbu
         PyList_SetSlice(stream->fields, 0, PyList_GET_SIZE(stream->fields), NULL);
         return 0;
     }
-    PyObject *pair = Py_BuildValue("(y#y#)", (char *)key.base, (Py_ssize_t)key.len, (char *)content.base, (Py_ssize_t)content.len);
+    PyObject *pair = pair_of(self, stream, key, content);
     if (pair == NULL || PyList_Append(stream->fields, pair) < 0) {
         Py_XDECREF(pair);
         return NGHTTP3_ERR_CALLBACK_FAILURE;
@@ -1147,6 +1181,9 @@ static int ends_fields(Connection *self, Stream *stream, int kind, int is_ended)
     }
     PyObject *fields = stream->fields, *marked = stream->marked;
     stream->fields = stream->marked = NULL;
+    stream->is_end_told = is_ended;
+    if (kind == EVENT_HEAD)
+        Py_XSETREF(self->before, Py_NewRef(fields));
     if (marked == NULL)
         marked = Py_NewRef(Py_None);
     return told(self, Py_BuildValue("(iLNNii)", kind, (long long)stream->id, fields, marked, stream->is_too_large, is_ended));
@@ -1181,7 +1218,10 @@ static int has_body(nghttp3_conn *http, int64_t id, const uint8_t *data, size_t 
 
 static int has_end(nghttp3_conn *http, int64_t id, void *user, void *of_stream)
 {
-    (void)http, (void)of_stream;
+    Stream *stream = of_stream;
+    (void)http;
+    if (stream != NULL && stream->is_end_told) /* together with its fields */
+        return 0;
     return told(user, Py_BuildValue("(iL)", EVENT_END, (long long)id));
 }
 
@@ -1949,6 +1989,7 @@ static void free_all(Connection *self)
     }
     Py_CLEAR(self->owner);
     Py_CLEAR(self->events);
+    Py_CLEAR(self->before);
 }
 
 static void connection_dealloc(Connection *self)
@@ -2701,20 +2742,40 @@ static size_t local_of(const struct msghdr *message, const struct sockaddr_stora
     return bound->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
-static PyObject *receive(PyObject *module, PyObject *socket)
+/* The address that a socket is bound to, for `receive`. */
+static PyObject *bound(PyObject *module, PyObject *socket)
 {
-    static unsigned char data[RECEIVED_AT_ONCE][RECEIVED_BYTES];
-    static _Alignas(struct cmsghdr) unsigned char control[RECEIVED_AT_ONCE][128];
-    struct mmsghdr messages[RECEIVED_AT_ONCE];
-    struct iovec pieces[RECEIVED_AT_ONCE];
-    struct sockaddr_storage remote[RECEIVED_AT_ONCE], bound, local;
-    socklen_t bound_bytes = sizeof bound;
+    struct sockaddr_storage address;
+    socklen_t count = sizeof address;
     int descriptor = PyObject_AsFileDescriptor(socket);
     (void)module;
     if (descriptor < 0)
         return NULL;
-    memset(messages, 0, sizeof messages);
-    for (int at = 0; at < RECEIVED_AT_ONCE; at++) {
+    if (getsockname(descriptor, (struct sockaddr *)&address, &count) < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return PyBytes_FromStringAndSize((char *)&address, (Py_ssize_t)count);
+}
+
+static PyObject *receive(PyObject *module, PyObject *args)
+{
+    static unsigned char data[RECEIVED_AT_ONCE][RECEIVED_BYTES];
+    static _Alignas(struct cmsghdr) unsigned char control[RECEIVED_AT_ONCE][128];
+    static struct sockaddr_storage remote[RECEIVED_AT_ONCE];
+    static struct iovec pieces[RECEIVED_AT_ONCE];
+    static struct mmsghdr messages[RECEIVED_AT_ONCE];
+    static int used = RECEIVED_AT_ONCE; /* so many have to be made ready for the kernel */
+    struct sockaddr_storage bound = {0}, local;
+    PyObject *socket, *address;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OS", &socket, &address))
+        return NULL;
+    int descriptor = PyObject_AsFileDescriptor(socket);
+    if (descriptor < 0)
+        return NULL;
+    if ((size_t)PyBytes_GET_SIZE(address) > sizeof bound)
+        return PyErr_Format(PyExc_ValueError, "no socket address");
+    memcpy(&bound, PyBytes_AS_STRING(address), (size_t)PyBytes_GET_SIZE(address));
+    for (int at = 0; at < used; at++) {
         pieces[at] = (struct iovec){data[at], RECEIVED_BYTES};
         messages[at].msg_hdr = (struct msghdr){.msg_name = &remote[at],
                                                .msg_namelen = sizeof remote[at],
@@ -2723,9 +2784,9 @@ static PyObject *receive(PyObject *module, PyObject *socket)
                                                .msg_control = control[at],
                                                .msg_controllen = sizeof control[at]};
     }
+    /* below 0: nothing is there, or ICMP reports what happened to a datagram of ours */
     int count = recvmmsg(descriptor, messages, RECEIVED_AT_ONCE, MSG_DONTWAIT, NULL);
-    if (count < 0 || getsockname(descriptor, (struct sockaddr *)&bound, &bound_bytes) < 0)
-        count = 0; /* nothing there, or a report of ICMP about what was sent earlier */
+    used = count < 0 ? 0 : count;
     PyObject *made = PyList_New(0);
     for (int at = 0; made != NULL && at < count; at++) {
         int ecn;
@@ -2890,7 +2951,8 @@ static PyObject *versions(PyObject *module, PyObject *unused)
 }
 
 static PyMethodDef functions[] = {
-    {"receive", receive, METH_O, NULL},
+    {"bound", bound, METH_O, NULL},
+    {"receive", receive, METH_VARARGS, NULL},
     {"send", send_one, METH_VARARGS, NULL},
     {"identifiers", identifiers, METH_O, NULL},
     {"token_of_initial", token_of_initial, METH_O, NULL},

@@ -4,6 +4,7 @@ libnghttp3 judges fields before we do, and leaves out what it does not like: a r
 """
 
 import json
+import random
 from contextlib import ExitStack
 
 import pytest
@@ -95,6 +96,24 @@ def test_crumbs_of_a_cookie_are_one_line(scene: Scene) -> None:
         client.open()
         assert client.ask(h3.get(b"/x", (b"cookie", b"a=b"), X, (b"cookie", b""), (b"cookie", b"c=d"))).status == 200
     assert scene.only_request().values("Cookie") == ["a=b; c=d"]
+
+
+def test_fields_that_come_again_are_those_that_were_sent(scene: Scene) -> None:
+    """Of each request most are those of the one before: some differ, are missing or are new."""
+    chance = random.Random(9_204)  # noqa: S311 - repeatable
+    names, fields = [b"x-a", b"x-b", b"x-c", b"x-d"], [(b"x-a", b"1"), (b"x-b", b"2"), (b"x-c", b"3")] * 2
+    sent = []
+    with scene.connect_http3() as client:
+        client.open()
+        for _ in range(80):
+            for _ in range(chance.randrange(4)):
+                place = chance.randrange(len(fields) + 1)
+                new = [(chance.choice(names), b"%d" % chance.randrange(3)) for _ in range(chance.randrange(4))]
+                fields[place : place + chance.randrange(4)] = new
+            assert client.ask(h3.get(b"/again", *fields)).status == 200
+            sent.append(list(fields))
+    scene.settle()
+    assert [[pair for pair in one.message.headers if pair[0] in names] for one in scene.recorder.complete] == sent
 
 
 def test_extended_connects_that_open_no_websocket_reach_no_server(scene: Scene) -> None:

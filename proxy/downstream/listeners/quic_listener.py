@@ -149,6 +149,11 @@ class QuicListener:
 
     def received(self, sock: SocketType, data: bytes, local: bytes, remote: bytes, ecn: int) -> QuicTransport | None:
         """Give a datagram to its connection, which is returned if it has a turn now."""
+        if len(data) > _ID_BYTES and not data[0] & _LONG_HEADER:  # RFC 9000 section 17.3
+            known = self._transports.get(data[1 : 1 + _ID_BYTES])
+            if known is not None:
+                known.received(data, local, remote, ecn)
+                return known
         found = native().identifiers(data)
         if found is None:
             return None
@@ -334,6 +339,7 @@ class _QuicSocket(Ready):
         self._listener: Final = listener
         self._io: Final = io
         self._sock: Final = sock
+        self._bound: Final = native().bound(sock)
         self._is_read = False
 
     def read(self, *, is_wanted: bool) -> None:
@@ -349,7 +355,7 @@ class _QuicSocket(Ready):
         receive = native().receive
         touched: dict[QuicTransport, None] = {}
         for _ in range(_MOST_READS):
-            datagrams = receive(self._sock)
+            datagrams = receive(self._sock, self._bound)
             for data, local, remote, ecn in datagrams:
                 transport = self._listener.received(self._sock, data, local, remote, ecn)
                 if transport is not None:
