@@ -23,6 +23,8 @@ from proxy.quic.library import native
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_extensions import i64
+
     from proxy.quic._native import Connection
     from proxy.quic.events import QuicEventTuple
 
@@ -137,7 +139,7 @@ class QuicTransport:
         """Act on what came, and send what is to be sent."""
         if self.is_over:
             return
-        self._take_native_events()
+        self._take_native_events(self._events)
         if self.crypto is not None:
             self.crypto.run_steps()
         if self._wants_end:
@@ -147,15 +149,16 @@ class QuicTransport:
         else:
             self.transmit()
 
-    def _take_native_events(self) -> None:
+    def _take_native_events(self, to: "list[QuicEventTuple]") -> None:
         for event in self.native.take_events():
-            if event[0] == QuicEvent.ID_MADE:
+            kind: i64 = event[0]
+            if kind == QuicEvent.ID_MADE:
                 self._add_id(event[1])
-            elif event[0] == QuicEvent.ID_GONE:
+            elif kind == QuicEvent.ID_GONE:
                 self._ids.discard(event[1])
                 self._router.forget(event[1])
             else:
-                self._events.append(event)
+                to.append(event)
 
     def take_events(self) -> "list[QuicEventTuple]":
         events, self._events = self._events, []
@@ -179,10 +182,7 @@ class QuicTransport:
         if self.is_over or self._is_busy:
             return
         error, has_more = self.native.transmit(self._sock)
-        waiting, self._events = self._events, []
-        self._take_native_events()
-        self._sent_events += self._events
-        self._events = waiting
+        self._take_native_events(self._sent_events)
         if error:
             self.refuse(error)
             return

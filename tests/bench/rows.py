@@ -324,5 +324,5 @@ ROWS: Mapping[str, Measure] = {
     "payload": payloads,
 }
 
-COUNTED = (*DIFFERING, "websocket", "handshake", "resumed")
+COUNTED = (*DIFFERING, "websocket", "handshake", "resumed", "h3-get", "h3-handshake")
 """The rows whose instructions are counted."""

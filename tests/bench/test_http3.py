@@ -2,17 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from proxy.processes.hot_path import hot_path
 from proxy.quic.availability import unavailable
 from tests.bench import http3, load
 from tests.bench.__main__ import GROUP
+from tests.bench.instructions import Instructions
 from tests.bench.measuring import Scene
 from tests.bench.servers import MESSAGE, Server
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+
+# Thousands for one of ten at a time, when this was written; it may rise by a tenth.
+INSTRUCTIONS = 145.0
+ALLOWED = 1.1
+_COUNTED = 384
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +57,20 @@ def test_handshakes_have_the_group_of_the_other_rows(http3_server: Server, scene
 def test_connections_rest_after_an_answer(http3_server: Server, scene: Scene) -> None:
     with http3.idle_connections(http3_server, 3, MESSAGE, scene.bench.authority):
         pass
+
+
+@pytest.mark.skipif(hot_path() != "compiled", reason="of interpreted code, the calls are counted")
+def test_instructions_of_a_request(scene: Scene, tmp_path: Path) -> None:
+    """With a hundredth of a handshake."""
+    meter = Instructions(tmp_path, idle_seconds=1.0)
+    bench = replace(scene.bench, under=meter.command)
+
+    def ask(server: Server) -> int:
+        return http3.requests(server, _COUNTED, bench.other_core, bench.authority, streams=http3.STREAMS)
+
+    with bench.plexigate(scene.backend, "counted", listener="http3 = true") as ours:
+        ask(ours)
+        assert meter.per_operation(ours, ask) < ALLOWED * INSTRUCTIONS
 
 
 def test_answer_other_than_200_is_an_error(http3_server: Server, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

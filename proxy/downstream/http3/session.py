@@ -14,6 +14,8 @@ what the decoder of QPACK has to say (RFC 9204 section 4.4).
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from mypy_extensions import i64
+
 from proxy.downstream.http3.codes import REQUEST_REJECTED, http3_code
 from proxy.downstream.http3.places import Places
 from proxy.http.head import Header
@@ -136,9 +138,10 @@ class Http3Session(ServedSession):
         has_request = False
         has_more = self._queued > 0
         for event in self._transport.take_events():
-            if event[0] == QuicEvent.HEAD and event[5]:
+            kind: i64 = event[0]
+            if kind == QuicEvent.HEAD and event[5]:
                 has_request = True
-            elif event[0] != QuicEvent.CLOSED:
+            elif kind != QuicEvent.CLOSED:
                 has_more = True
             self._act(event)
         self._awaits_answer = has_request and not has_more
@@ -146,8 +149,9 @@ class Http3Session(ServedSession):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, self._transport.fault.sentence)
 
     def _act(self, event: "QuicEventTuple") -> None:
-        kind = event[0]
-        number = event[1] // 2 + 1 if len(event) > 1 else 0
+        kind: i64 = event[0]
+        of_quic: i64 = event[1] if len(event) > 1 else 0
+        number = of_quic // 2 + 1
         if kind == QuicEvent.HEAD:
             self._head(number, event)
         elif kind == QuicEvent.LEAVES:
@@ -164,7 +168,7 @@ class Http3Session(ServedSession):
         else:
             self._act_on_end(kind, stream, event)
 
-    def _act_on_end(self, kind: int, stream: SessionStream, event: "QuicEventTuple") -> None:
+    def _act_on_end(self, kind: i64, stream: SessionStream, event: "QuicEventTuple") -> None:
         if kind == QuicEvent.END:
             self._end(stream)
         elif kind == QuicEvent.END_SENT:
