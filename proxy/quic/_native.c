@@ -36,12 +36,19 @@ typedef struct ssl SSL;
 typedef struct cipher SSL_CIPHER;
 typedef struct evp_cipher EVP_CIPHER;
 typedef struct evp_context EVP_CIPHER_CTX;
-typedef struct md EVP_MD;
+typedef struct mac EVP_MAC;
+typedef struct mac_context EVP_MAC_CTX;
 typedef struct key EVP_PKEY;
 typedef struct {
     int id;
     void (*function)(void);
 } Dispatch;
+typedef struct { /* OSSL_PARAM(3) */
+    const char *name;
+    unsigned type;
+    void *data;
+    size_t size, returned;
+} Parameter;
 
 enum {
     SSL_ERROR_WANT_READ = 2,
@@ -51,6 +58,7 @@ enum {
     EVP_CTRL_AEAD_GET_TAG = 0x10,
     EVP_CTRL_AEAD_SET_TAG = 0x11,
     NID_X25519 = 1034,
+    OSSL_PARAM_UTF8_STRING = 4,
     TAG = 16,
     IV = 12,
 };
@@ -74,9 +82,11 @@ enum {
     F(unsigned long, ERR_peek_error, (void))                                                                   \
     F(void, ERR_clear_error, (void))                                                                           \
     F(int, RAND_bytes, (unsigned char *, int))                                                                 \
-    F(unsigned char *, HMAC, (const EVP_MD *, const void *, int, const unsigned char *, size_t, unsigned char *, unsigned *)) \
-    F(const EVP_MD *, EVP_sha256, (void))                                                                      \
-    F(const EVP_MD *, EVP_sha384, (void))                                                                      \
+    F(EVP_MAC *, EVP_MAC_fetch, (void *, const char *, const char *))                                          \
+    F(EVP_MAC_CTX *, EVP_MAC_CTX_new, (EVP_MAC *))                                                             \
+    F(int, EVP_MAC_init, (EVP_MAC_CTX *, const unsigned char *, size_t, const Parameter *))                    \
+    F(int, EVP_MAC_update, (EVP_MAC_CTX *, const unsigned char *, size_t))                                     \
+    F(int, EVP_MAC_final, (EVP_MAC_CTX *, unsigned char *, size_t *, size_t))                                  \
     F(const EVP_CIPHER *, EVP_aes_128_gcm, (void))                                                             \
     F(const EVP_CIPHER *, EVP_aes_256_gcm, (void))                                                             \
     F(const EVP_CIPHER *, EVP_chacha20_poly1305, (void))                                                       \
@@ -97,6 +107,31 @@ FUNCTIONS(DECLARE)
 static PyTypeObject *tls_type; /* _ssl._SSLSocket */
 static PyObject *memory_bio, *ssl_error, *handshake_name, *crypto_name;
 static int recorder_index; /* of the recorder among the extra data of an SSL */
+
+/* A hash, and what computes its HMACs. To look that up by name takes as long as five of them, so it is made once. */
+typedef struct {
+    char *name;
+    size_t bytes;
+    EVP_MAC_CTX *keyed;
+} Hash;
+
+static Hash sha256 = {"SHA256", 32, NULL}, sha384 = {"SHA384", 48, NULL};
+
+/* Returns 0 without memory. The interpreter is held. */
+static int hmac(Hash *hash, const unsigned char *key, size_t key_bytes, const unsigned char *data, size_t count, unsigned char *to)
+{
+    size_t made;
+    Parameter digest[] = {{"digest", OSSL_PARAM_UTF8_STRING, hash->name, strlen(hash->name), (size_t)-1}, {0}};
+    const Parameter *further = NULL;
+    if (hash->keyed == NULL) {
+        EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL); /* for good */
+        if (mac == NULL || (hash->keyed = EVP_MAC_CTX_new(mac)) == NULL)
+            return 0;
+        further = digest;
+    }
+    return EVP_MAC_init(hash->keyed, key, key_bytes, further) == 1 && EVP_MAC_update(hash->keyed, data, count) == 1 &&
+           EVP_MAC_final(hash->keyed, to, &made, hash->bytes) == 1;
+}
 
 static void fill_randomly(uint8_t *to, size_t count)
 {
@@ -491,19 +526,19 @@ static PyTypeObject tls_driver_type = {
 
 typedef struct {
     const EVP_CIPHER *aead, *header;
-    const EVP_MD *hash;
-    size_t key_bytes, hash_bytes;
+    Hash *hash;
+    size_t key_bytes;
 } Suite;
 
 static Suite suite_of(uint16_t number)
 {
     switch (number) {
     case 0x1302:
-        return (Suite){EVP_aes_256_gcm(), EVP_aes_256_ecb(), EVP_sha384(), 32, 48};
+        return (Suite){EVP_aes_256_gcm(), EVP_aes_256_ecb(), &sha384, 32};
     case 0x1303:
-        return (Suite){EVP_chacha20_poly1305(), EVP_chacha20(), EVP_sha256(), 32, 32};
+        return (Suite){EVP_chacha20_poly1305(), EVP_chacha20(), &sha256, 32};
     default:
-        return (Suite){EVP_aes_128_gcm(), EVP_aes_128_ecb(), EVP_sha256(), 16, 32};
+        return (Suite){EVP_aes_128_gcm(), EVP_aes_128_ecb(), &sha256, 16};
     }
 }
 
@@ -511,7 +546,6 @@ static Suite suite_of(uint16_t number)
 static void expand(const Suite *suite, unsigned char *to, size_t count, const unsigned char *secret, const char *label)
 {
     unsigned char info[64], made[64];
-    unsigned made_bytes;
     size_t label_bytes = strlen(label), at = 0;
     info[at++] = (unsigned char)(count >> 8);
     info[at++] = (unsigned char)count;
@@ -522,7 +556,7 @@ static void expand(const Suite *suite, unsigned char *to, size_t count, const un
     at += label_bytes;
     info[at++] = 0;
     info[at++] = 1;
-    if (HMAC(suite->hash, secret, (int)suite->hash_bytes, info, at, made, &made_bytes) == NULL)
+    if (!hmac(suite->hash, secret, suite->hash->bytes, info, at, made))
         abort(); /* without memory there are no keys */
     memcpy(to, made, count);
 }
@@ -623,7 +657,7 @@ static ngtcp2_crypto_ctx context_of(const Suite *suite)
     memset(&made, 0, sizeof made);
     made.aead.native_handle = (void *)suite->aead;
     made.aead.max_overhead = TAG;
-    made.md.native_handle = (void *)suite->hash;
+    made.md.native_handle = suite->hash;
     made.hp.native_handle = (void *)suite->header;
     /* RFC 9001 section 6.6; ChaCha20 could do more */
     made.max_encryption = 1ULL << 23;
@@ -699,11 +733,10 @@ static void initial_secrets(const Suite *suite, const ngtcp2_cid *id, unsigned c
     static const unsigned char salt[] = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
                                          0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a};
     unsigned char initial[32];
-    unsigned count;
-    if (HMAC(suite->hash, salt, sizeof salt, id->data, id->datalen, initial, &count) == NULL)
+    if (!hmac(suite->hash, salt, sizeof salt, id->data, id->datalen, initial))
         abort(); /* without memory there are no keys */
-    expand(suite, client, suite->hash_bytes, initial, "client in");
-    expand(suite, server, suite->hash_bytes, initial, "server in");
+    expand(suite, client, suite->hash->bytes, initial, "client in");
+    expand(suite, server, suite->hash->bytes, initial, "server in");
 }
 
 /* -- a connection */
@@ -1397,8 +1430,7 @@ static void make_id(Connection *self, ngtcp2_cid *id)
 static void reset_token(const unsigned char *key, const uint8_t *id, size_t count, uint8_t *token)
 {
     unsigned char made[32];
-    unsigned length;
-    if (HMAC(EVP_sha256(), key, 32, id, count, made, &length) == NULL)
+    if (!hmac(&sha256, key, 32, id, count, made))
         abort();
     memcpy(token, made, NGTCP2_STATELESS_RESET_TOKENLEN);
 }
@@ -2052,7 +2084,7 @@ static int use_secret(Connection *self, const unsigned char *data, size_t count)
         return -1;
     int level = data[0], is_ours = data[1];
     self->suite = suite_of((uint16_t)(data[2] << 8 | data[3]));
-    if (count - 4 != self->suite.hash_bytes)
+    if (count - 4 != self->suite.hash->bytes)
         return -1;
     data += 4;
     count -= 4;
