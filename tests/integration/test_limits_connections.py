@@ -224,6 +224,7 @@ def test_what_is_in_use_stays_and_has_descriptors_for_its_upstream(stage: Stage)
     """The reserve: a client that was accepted can be served even if nobody else is any more."""
     with stage.limited("", descriptors=FEW) as limited, limited.connect() as client, ExitStack() as stack:
         client.send(b"GET / HTTP/1.1\r\nHost: local")  # in the middle of a head: the silent ones go before it
+        client.await_read()
         silent = [stack.enter_context(limited.tcp()) for _ in range(FEW)]
         assert not is_closed(silent[-1])
         client.send(b"host\r\n\r\n")
