@@ -133,12 +133,18 @@ def plexigate_listeners(line: str) -> dict[str, list[str]] | None:
 def _read_lines(
     stream: IO[str], output: list[str], lines: "queue.Queue[str | None]", printed: threading.Condition
 ) -> None:
-    """Drain the stream for as long as the program lives, so that it never blocks on a full pipe."""
+    """Drain the stream for as long as the program lives, so that it never blocks on a full pipe.
+
+    Modules of PKCS#11 print to it too, in pieces: an entry of the log behind such a piece is a line of its own.
+    """
     for line in stream:
+        remark, begins, rest = line.rstrip("\n").partition('{"time"')
+        said = [remark, begins + rest] if remark and begins else [remark + begins + rest]
         with printed:
-            output.append(line.rstrip("\n"))
+            output += said
             printed.notify_all()
-        lines.put(output[-1])
+        for one in said:
+            lines.put(one)
     lines.put(None)
 
 
