@@ -133,7 +133,8 @@ class Scene:
         ends, never = time.monotonic() + seconds, threading.Event()
         while not is_so():
             if time.monotonic() >= ends:
-                pytest.fail("\n".join(["it never came about; the program said at last", *self.running.output[-40:]]))
+                told = [line for line in self.running.output if '"event"' in line]
+                pytest.fail("\n".join(["it never came about; the program told", *told[-100:]]))
             never.wait(0.03)  # it takes a scrape, most often
 
 
