@@ -2492,12 +2492,13 @@ static PyObject *connection_stop(Connection *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *connection_allow_stream(Connection *self, PyObject *unused)
+static PyObject *connection_allow_streams(Connection *self, PyObject *count)
 {
-    (void)unused;
-    if (self->quic == NULL)
-        Py_RETURN_NONE; /* it has ended */
-    ngtcp2_conn_extend_max_streams_bidi(self->quic, 1);
+    size_t more = PyLong_AsSize_t(count);
+    if (PyErr_Occurred())
+        return NULL;
+    if (self->quic != NULL) /* it has not ended */
+        ngtcp2_conn_extend_max_streams_bidi(self->quic, more);
     Py_RETURN_NONE;
 }
 
@@ -2723,7 +2724,7 @@ static PyMethodDef connection_methods[] = {
     {"credit", (PyCFunction)connection_credit, METH_VARARGS, NULL},
     {"reset", (PyCFunction)connection_reset, METH_VARARGS, NULL},
     {"stop", (PyCFunction)connection_stop, METH_VARARGS, NULL},
-    {"allow_stream", (PyCFunction)connection_allow_stream, METH_NOARGS, NULL},
+    {"allow_streams", (PyCFunction)connection_allow_streams, METH_O, NULL},
     {"go_away", (PyCFunction)connection_go_away, METH_O, NULL},
     {"keep_alive", (PyCFunction)connection_keep_alive, METH_O, NULL},
     {"new_token", (PyCFunction)connection_new_token, METH_O, NULL},

@@ -273,8 +273,8 @@ class Http3Session(ServedSession):
         self._let_open(self._places.closed(number))
 
     def _let_open(self, count: int) -> None:
-        for _ in range(count):
-            self._native.allow_stream()
+        if count:
+            self._native.allow_streams(count)
 
     def _cut(self, stream: SessionStream) -> None:
         """Close the stream: drop what waits for it, and credit what was not consumed."""

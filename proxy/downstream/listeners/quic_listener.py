@@ -54,8 +54,8 @@ _IDLE_MARGIN_SECONDS: Final = 10.0
 _UNPROVEN_SHARE: Final = 4
 # RFC 9000 section 20.1
 _INVALID_TOKEN: Final = 0x0B
-# Stateless resets in a second: they answer datagrams that anyone can make up.
-_MOST_RESETS: Final = 100
+# In a second, of each kind of answer to datagrams that anyone can make up.
+_MOST_ANSWERS: Final = 100
 
 
 class QuicHost(ArrivalHost, Protocol):
@@ -83,8 +83,9 @@ class QuicListener:
         self._transports: Final[dict[bytes, QuicTransport]] = {}
         self._takes_new = False
         self._half_open = 0
-        self._resets = 0
-        self._resets_since = 0.0
+        self._resets: Final = _Answers()
+        self._token_refusals: Final = _Answers()
+        self._versions: Final = _Answers()
         self.deadline = 0.0
         """Always over, so that each sweep calls `deadline_passed` (`deadlines.Watched`)."""
 
@@ -162,7 +163,8 @@ class QuicListener:
         if transport is None and self._is_of_another(to_id, data, local, remote, ecn):
             return None
         if transport is None and is_unknown_version:
-            native().send(sock, native().version_negotiation(from_id, to_id), local, remote)
+            if self._versions.are_left(self._services.io.loop.time()):
+                native().send(sock, native().version_negotiation(from_id, to_id), local, remote)
         elif transport is None:
             return self._began(_FirstPacket(sock, version, to_id, from_id, local, remote), data, ecn)
         else:
@@ -197,12 +199,7 @@ class QuicListener:
         is_complete = len(self._posts) == len(keys)
         if not is_complete and not first.to_id.startswith(self._services.worker_prefix):
             return  # it may be for a connection that lives in a process which cannot be reached
-        now = self._services.io.loop.time()
-        if now - self._resets_since >= 1.0:
-            self._resets_since = now
-            self._resets = 0
-        self._resets += 1
-        if self._resets > _MOST_RESETS:
+        if not self._resets.are_left(self._services.io.loop.time()):
             network = network_of(first.ends.source)
             reason = ConnectionReason.HTTP3_UNKNOWN_CONNECTIONS
             self._services.turned_away.add(self._host.runtime.name, reason, network)
@@ -226,8 +223,9 @@ class QuicListener:
             now = self._services.http.wall_clock()
             proven = known_address(runtime.quic_keys, token, first.address, first.to_id, now)
         if proven is None and is_of_retry(token):
-            packet = native().closing_packet(first.version, first.from_id, first.to_id, _INVALID_TOKEN)
-            native().send(first.sock, packet, first.local, first.remote)
+            if self._token_refusals.are_left(self._services.io.loop.time()):
+                packet = native().closing_packet(first.version, first.from_id, first.to_id, _INVALID_TOKEN)
+                native().send(first.sock, packet, first.local, first.remote)
             self._services.turned_away.add(runtime.name, ConnectionReason.HTTP3_INVALID_TOKEN, network)
             return None
         if proven is None and self._half_open * _UNPROVEN_SHARE >= runtime.limits.handshakes_in_flight:
@@ -304,6 +302,22 @@ class QuicListener:
         self._half_open -= 1
         if not transport.is_over:
             transport.native.new_token(token)
+
+
+class _Answers:
+    """How many answers of one kind may go in this second: a flood of one kind takes none of another."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._asked = 0
+
+    def are_left(self, now: float) -> bool:
+        """Whether one more may go, which is counted."""
+        if now - self._began >= 1.0:
+            self._began = now
+            self._asked = 0
+        self._asked += 1
+        return self._asked <= _MOST_ANSWERS
 
 
 class _FirstPacket:

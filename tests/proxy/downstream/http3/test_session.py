@@ -197,7 +197,7 @@ class TestAnswers:
         assert talk.session.has_streams
         talk.came((Q.CLOSED, 0))
         assert not talk.session.has_streams
-        assert talk.native.calls("allow_stream", "keep_alive")[-2:] == [("keep_alive", 0.0), ("allow_stream",)]
+        assert talk.native.calls("allow_streams", "keep_alive")[-2:] == [("keep_alive", 0.0), ("allow_streams", 1)]
 
     def test_nothing_is_sent_where_only_acknowledgements_are_to_be_taken(self, talk: Conversation) -> None:
         assert talk.session.data_to_send(0) == b""
@@ -266,18 +266,18 @@ class TestEnds:
         stream = talk.request()
         talk.came((Q.RESET, 0, 0x10C))
         talk.came((Q.CLOSED, 0))
-        assert talk.native.calls("allow_stream") == []
+        assert talk.native.calls("allow_streams") == []
         talk.session.work_ended(stream)
         talk.session.work_ended(stream)
-        assert talk.native.calls("allow_stream") == [("allow_stream",)]
+        assert talk.native.calls("allow_streams") == [("allow_streams", 1)]
 
     def test_work_that_ends_first_leaves_the_place_to_the_end_of_the_stream(self, talk: Conversation) -> None:
         stream = talk.request()
         talk.came((Q.RESET, 0, 0x10C))
         talk.session.work_ended(stream)
-        assert talk.native.calls("allow_stream") == []
+        assert talk.native.calls("allow_streams") == []
         talk.came((Q.CLOSED, 0))
-        assert talk.native.calls("allow_stream") == [("allow_stream",)]
+        assert talk.native.calls("allow_streams") == [("allow_streams", 1)]
 
     def test_a_client_that_stops_an_answer_is_found_when_the_stream_closes(self, talk: Conversation) -> None:
         stream = talk.request()
@@ -310,7 +310,7 @@ class TestEnds:
 
     def test_a_stream_behind_our_goaway_is_nobodys_fault(self, talk: Conversation) -> None:
         assert talk.came((Q.FAULT, 4, 0x10B, None), (Q.CLOSED, 4), (Q.END, 4)) == []
-        assert talk.native.calls("allow_stream") == [("allow_stream",)]
+        assert talk.native.calls("allow_streams") == [("allow_streams", 1)]
 
     def test_our_reset_has_a_code_of_http_3(self, talk: Conversation) -> None:
         stream = talk.request()

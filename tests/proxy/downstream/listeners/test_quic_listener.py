@@ -154,13 +154,19 @@ def test_a_client_comes_through_a_retry(udp: Udp) -> None:
 HERE, THERE = socket.inet_aton("127.0.0.1"), socket.inet_aton("192.0.2.1")
 
 
-def code_for(udp: Udp, token: bytes) -> int | None:
-    """The error that a client with this token is told; None if its handshake goes on."""
+def begun_with(udp: Udp, token: bytes) -> tuple[QuicConnection, bytes]:
+    """A client with this token, and its first datagram."""
     settings = QuicConfiguration(alpn_protocols=["h3"], server_name="chat.test", token=token)
     client = QuicConnection(configuration=settings)
     client._peer_cid.cid = ID
     client.connect(udp.address, now=0.0)
     ((first, _),) = client.datagrams_to_send(now=0.0)
+    return client, first
+
+
+def code_for(udp: Udp, token: bytes) -> int | None:
+    """The error that a client with this token is told; None if its handshake goes on."""
+    client, first = begun_with(udp, token)
     answer = udp.say(first)
     assert answer is not None
     client.receive_datagram(answer, udp.address, now=0.0)
@@ -245,6 +251,21 @@ def test_resets_are_few(udp: Udp) -> None:
     udp.world.loop.advance(1.0)
     assert udp.world.events[-1][0]["reasons"] == {"http3_unknown_connections": 50}
     assert udp.say(SHORT) is not None
+
+
+def test_answers_to_other_versions_are_few_and_take_none_of_resets(udp: Udp) -> None:
+    answers = [udp.say(UNKNOWN_VERSION) for _ in range(150)]
+    assert sum(one is not None for one in answers) == 100
+    assert udp.say(SHORT) is not None
+    udp.world.loop.advance(1.0)
+    assert udp.say(UNKNOWN_VERSION) is not None
+
+
+def test_refusals_of_tokens_are_few_and_all_are_counted(udp: Udp) -> None:
+    _, first = begun_with(udp, retry_token(KEY, THERE, b"original", ID, udp.world.http.wall_clock()))
+    answers = [udp.say(first) for _ in range(150)]
+    assert sum(one is not None for one in answers) == 100
+    assert udp.world.failures["http3_invalid_token"] == 150
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\x00", b"\xc0", b"\xc0\0\0\0\1\xff", bytes(1_500)], ids=repr)
