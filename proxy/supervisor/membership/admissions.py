@@ -58,9 +58,7 @@ class Admissions:
         invitation = Invitation.fresh()
         place = INVITATIONS + invitation.id
         row = InvitationRow(secret=invitation.secret.hex(), ends=member.clock() + INVITED_SECONDS)
-        await member.shared.commit(
-            {place: 0}, {place: member.key.seal(place, member.name, row)}, lasts_seconds=INVITED_SECONDS
-        )
+        await member.shared.commit({place: 0}, {place: member.seal(place, row)}, lasts_seconds=INVITED_SECONDS)
         return invitation.token
 
     async def join(self, token: str) -> None:
@@ -105,7 +103,7 @@ class Admissions:
                 FOUNDED: founded.value,
                 place: None,
                 REQUESTS + node: None,
-                MEMBERS + node: key.seal(MEMBERS + node, member.name, of_member),
+                MEMBERS + node: member.seal(MEMBERS + node, of_member),
                 WELCOMES + node: welcome,
             },
         )
@@ -135,11 +133,12 @@ class Admissions:
         }
         stay = {name: PublicRecipient.parse(row["public"].encode()) for name, row in rows.items()}
         fresh, record = begun(key, stay, node, member.name, member.clock())
+        next_place = place_of(fresh.epoch)
         founded = member.entries[FOUNDED]
         writes: dict[str, bytes | None] = {
             FOUNDED: founded.value,
-            place_of(fresh.epoch): record,
-            **{MEMBERS + name: fresh.seal(MEMBERS + name, member.name, row) for name, row in rows.items()},
+            next_place: member.seal(next_place, record),
+            **{MEMBERS + name: member.seal(MEMBERS + name, row, fresh) for name, row in rows.items()},
         }
         gone = [MEMBERS + node, REQUESTS + node, WELCOMES + node, *self._recoveries(node, member.name)]
         leader = member.entries.get(LEADER)
@@ -147,7 +146,7 @@ class Admissions:
             gone.append(LEADER)  # what it still writes as the leader is refused
         writes |= {name: None for name in gone if name in member.entries}
         writes |= await self._recovery_of(fresh)
-        compares = {FOUNDED: founded.revision, place_of(fresh.epoch): 0}
+        compares = {FOUNDED: founded.revision, next_place: 0}
         compares |= {name: member.entries[name].revision for name in places}
         await member.shared.commit(compares, writes)
         return fresh.epoch
@@ -186,7 +185,7 @@ class Admissions:
             {FOUNDED: founded.revision, place_of(epoch + 1): 0},
             {
                 FOUNDED: founded.value,
-                place: key.seal(place, member.name, of_member),
+                place: member.seal(place, of_member, key),
                 WELCOMES + member.name: request.welcome(invitation, member.name, key),
             },
         )
@@ -213,7 +212,7 @@ class Admissions:
                 return
         row = MemberRow(public=member.state.private.public.pem().decode(), since=member.clock(), by=member.name)
         compares = {place: 0 if there is None else there.revision, place_of(member.key.epoch + 1): 0}
-        await member.shared.commit(compares, {place: member.key.seal(place, member.name, row)})
+        await member.shared.commit(compares, {place: member.seal(place, row)})
 
     async def make_recoverable(self) -> None:
         """Let the recovery shares of this node open the fleet, if it has some.

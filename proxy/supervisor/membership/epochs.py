@@ -8,6 +8,7 @@ key has sealed counts only if the store had it before the record.
 """
 
 import json
+import secrets
 from collections.abc import Collection, Container, Mapping
 from typing import Any, TypedDict
 
@@ -73,12 +74,11 @@ def records(key: FleetKey, entries: Mapping[str, Stored]) -> dict[str, bytes]:
 
 def begun(
     key: FleetKey, stay: Mapping[str, PublicRecipient], expelled: str, by: str, now: float
-) -> tuple[FleetKey, bytes]:
-    """A fresh key for these nodes, and the record of its epoch."""
-    fresh = FleetKey.fresh(key.epoch + 1)
+) -> tuple[FleetKey, EpochRow]:
+    """A fresh key for these nodes, and the record of its epoch, for the key before to seal."""
+    fresh = key.following(secrets.token_bytes(KEY_BYTES))
     wrapped = {node: public.seal(fresh.secret, _info(fresh.epoch, node)).hex() for node, public in stay.items()}
-    row = EpochRow(keys=wrapped, expelled=expelled, by=by, since=now)
-    return fresh, key.seal(place_of(fresh.epoch), by, row)
+    return fresh, EpochRow(keys=wrapped, expelled=expelled, by=by, since=now)
 
 
 def followed(key: FleetKey, record: bytes, node: str, private: PrivateRecipient) -> tuple[FleetKey, EpochRow]:
@@ -93,7 +93,7 @@ def followed(key: FleetKey, record: bytes, node: str, private: PrivateRecipient)
         secret = b""
     if len(secret) != KEY_BYTES:
         raise ValueUnusable(place_of(epoch), "holds no key that this node can open")
-    return FleetKey(epoch, secret), row
+    return key.following(secret), row
 
 
 def _info(epoch: int, node: str) -> bytes:

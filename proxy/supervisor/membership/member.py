@@ -387,7 +387,7 @@ class Member:
             await self._keep(replace(self.state, key=FleetKey.fresh(1)))
         row = MemberRow(public=self.state.private.public.pem().decode(), since=self.clock(), by="")
         place = MEMBERS + self.name
-        writes = {FOUNDED: self.key.seal(FOUNDED, self.name, {}), place: self.key.seal(place, self.name, row)}
+        writes = {FOUNDED: self.seal(FOUNDED, {}), place: self.seal(place, row)}
         await self.shared.commit({FOUNDED: 0}, writes, token)
 
     async def _mend(self, token: int | None) -> None:
@@ -398,23 +398,21 @@ class Member:
         for place, record in self.state.records.items():
             if place not in self.entries or self.entries[place].value != record:
                 yield place, record
-        schema = self._schema
         for name, taken in self.values.lost(self.entries, self.state.values):
-            yield name, self._sealed(name, taken, schema)
+            yield name, self._sealed(name, taken)
 
     def _writes_of(self, contents: Mapping[str, object | None]) -> dict[str, bytes | None]:
-        schema = self._schema
         return {
-            name: None if taken is None else self._sealed(name, taken, schema)
+            name: None if taken is None else self._sealed(name, taken)
             for name, taken in self.values.numbered(contents, self.state.values, self.clock())
         }
 
-    def _sealed(self, name: str, taken: Taken, schema: int | None) -> bytes:
-        return self.key.seal(name, self.name, {"serial": taken.serial, "content": taken.content}, schema)
+    def _sealed(self, name: str, taken: Taken) -> bytes:
+        return self.seal(name, {"serial": taken.serial, "content": taken.content})
 
-    @property
-    def _schema(self) -> int | None:
-        return self.values.lowest_schema(self.members)
+    def seal(self, name: str, content: object, key: FleetKey | None = None) -> bytes:
+        """A value as all members read it; `key` is another one than that of this node."""
+        return (key or self.key).seal(name, self.name, content, self.values.lowest_schema(self.members))
 
     def require_store(self) -> None:
         """Raises `SharedAway` for a node that has no part in the store now: also one that refuses

@@ -38,8 +38,8 @@ class SharedValues:
         """What was taken and is on no disk."""
         self._of_epoch_before: set[str] = set()
         """Of `_used`, what the store has sealed by the key of an earlier epoch."""
-        self.lowest_schema: Callable[[Sequence[str]], int | None] = lambda _: None
-        """The newest schema that these members all read, if they have said it."""
+        self.lowest_schema: Callable[[Sequence[str]], int] = lambda _: 0
+        """The newest schema that these members all read; 0 if one of them has not said it."""
 
     def begin(self, kept: Mapping[str, Taken]) -> None:
         """Serve by what is on the disk, as long as the store says nothing newer."""

@@ -10,7 +10,7 @@ import base64
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from certs.sealing.envelope import NONCE_BYTES
@@ -72,12 +72,16 @@ class FleetKey:
     def fresh(cls, epoch: int) -> "FleetKey":
         return cls(epoch, secrets.token_bytes(KEY_BYTES))
 
-    def seal(self, name: str, writer: str, content: object, schema: int | None = None) -> bytes:
-        """A value with this content, which is written as JSON: in the newest `schema`, or the one
-        before if not all members read that.
+    def following(self, secret: bytes) -> "FleetKey":
+        """That of the next epoch."""
+        return replace(self, epoch=self.epoch + 1, secret=secret)
+
+    def seal(self, name: str, writer: str, content: object, schema: int) -> bytes:
+        """A value with this content, which is written as JSON: in the newest schema, or the one
+        before if `schema`, which all members read, is lower.
         """
         newest = self.schemas.newest
-        schema = newest if schema is None else min(max(schema, newest - 1), newest)
+        schema = min(max(schema, newest - 1, 1), newest)
         plain = json.dumps(content if schema == newest else self.schemas.older(name, content)).encode()
         nonce, ciphertext = HeldKey(self.secret).encrypt(plain, _associated(name, schema, self.epoch, writer))
         sealed = base64.b64encode(nonce + ciphertext).decode()

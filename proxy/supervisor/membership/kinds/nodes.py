@@ -125,9 +125,9 @@ class Nodes:
         del now, epoch
         return {}
 
-    def lowest_schema(self, members: Sequence[str]) -> int | None:
-        """The newest schema that these nodes all read; None if none of them has said it."""
-        return min((self.facts[node].schema for node in members if node in self.facts), default=None)
+    def lowest_schema(self, members: Sequence[str]) -> int:
+        """The newest schema that these nodes all read; 0 if one of them has not said it."""
+        return min((self.facts[node].schema if node in self.facts else 0 for node in members), default=0)
 
     def differing(self, configuration: str) -> dict[str, str]:
         """The nodes that are alive and serve by another one, and which."""

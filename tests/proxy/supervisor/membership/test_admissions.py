@@ -1,15 +1,19 @@
 """An invitation lets one node in, within its time and with the approval of an operator."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
+from certs.sealing.recipients import PrivateRecipient
 from proxy.supervisor.membership.admissions import INVITED_SECONDS, MemberFacts, NotAdmitted
 from proxy.supervisor.membership.joining import NotJoined
-from proxy.supervisor.membership.places import INVITATIONS, MEMBERS, REQUESTS, WELCOMES
+from proxy.supervisor.membership.places import FOUNDED, INVITATIONS, MEMBERS, REQUESTS, WELCOMES
 from proxy.supervisor.membership.shared import Conflict
 from proxy.supervisor.membership.shared_kind import NotAMember
-from proxy.supervisor.membership.state import FILE_NAME
-from proxy.supervisor.membership.values import ValueUnusable
-from tests.proxy.supervisor.membership.nodes import NOW, Node, World, joined, pair
+from proxy.supervisor.membership.state import FILE_NAME, NodeState
+from proxy.supervisor.membership.values import FleetKey, Schemas, ValueUnusable
+from tests.proxy.supervisor.membership.nodes import KEM, NOW, Node, World, joined, pair
 from tests.waiting import until_seen
 
 
@@ -53,6 +57,50 @@ async def test_any_member_lets_a_third_node_in_and_one_invitation_lets_in_one(wo
         with pytest.raises(NotAdmitted, match="the invitation of four is over or was used"):
             await one.admissions.approve("four")
         assert four.member.state.key is None
+
+
+def upgraded(state: NodeState) -> NodeState:
+    """As of a version with one schema more."""
+    assert state.key is not None
+    return replace(state, key=replace(state.key, schemas=Schemas(2, lambda _, same: same, lambda _, same: same)))
+
+
+async def test_an_upgraded_node_lets_in_and_expels_and_one_of_the_version_before_follows(world: World) -> None:
+    three = world.node("three")
+    async with pair(world) as (one, two), three.running():
+        one.member._state = upgraded(one.member.state)
+        await until_seen(lambda: three.member.revision)
+        await asked(three, one, await one.admissions.invite())
+        await two.admissions.approve("three")  # it reads the invitation
+        token = await two.admissions.invite()
+        await until_seen(lambda: three.tickets.plan is not None)
+        four = world.node("four")
+        async with four.running():
+            await until_seen(lambda: four.member.revision and four.member.revision == one.member.revision)
+            await asked(four, one, token)
+            await one.admissions.approve("four")
+            await until_seen(lambda: four.tickets.plan is not None)
+            assert await one.admissions.expel("three") == 2
+            world.store.write({MEMBERS + "one": None})
+            await until_seen(lambda: one.member.key.epoch == 2 and MEMBERS + "one" not in one.member.entries)
+            await one.admissions.stay_member()
+            for node in (two, four):
+                await until_seen(lambda: node.member.key == one.member.key)  # noqa: B023 - awaited
+                await until_seen(lambda: len(node.member.members) == 3)  # noqa: B023 - awaited
+                await until_seen(lambda: node.member.fault is None)  # noqa: B023 - awaited
+                assert all(row.key for row in node.admissions.members())
+        written = [one.stored.value for one in world.store.history if one.stored is not None]
+        assert {json.loads(value)["schema"] for value in written if b'"schema"' in value} == {1}
+
+
+async def test_an_upgraded_founder_is_read_by_the_version_before(world: World) -> None:
+    one = world.node("one")
+    one.member._state = upgraded(NodeState(PrivateRecipient.generate(KEM), FleetKey.fresh(1)))
+    async with one.running():
+        await one.founds()
+        assert one.member.key.schemas.newest == 2
+        for name in (FOUNDED, MEMBERS + "one"):
+            assert json.loads(world.store.entries[name].value)["schema"] == 1
 
 
 async def test_a_node_that_lost_its_disk_joins_again_and_is_warned_of_nothing(world: World) -> None:

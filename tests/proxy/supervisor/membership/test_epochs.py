@@ -2,14 +2,14 @@
 
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
 from certs.recovery.shares import ShareCollector, SharingScheme, split
 from certs.sealing.held_key import HeldKey
-from certs.sealing.recipients import PrivateRecipient, RecipientKem
+from certs.sealing.recipients import PrivateRecipient, PublicRecipient, RecipientKem
 from certs.sealing.sealer import AeadSealer
 from proxy.supervisor.membership.admissions import NotAdmitted
 from proxy.supervisor.membership.epochs import Expelled, begun, followed, place_of
@@ -26,9 +26,14 @@ OTHER = PrivateRecipient.generate(RecipientKem.MLKEM768_X25519)
 KEY = FleetKey.fresh(1)
 
 
+def recorded(key: FleetKey, stay: Mapping[str, PublicRecipient]) -> tuple[FleetKey, bytes]:
+    """The next epoch, without the node three, and its record as the store has it."""
+    fresh, row = begun(key, stay, "three", "one", NOW)
+    return fresh, key.seal(place_of(fresh.epoch), "one", row, 1)
+
+
 def test_each_node_that_stays_finds_the_key_and_the_expelled_one_is_told() -> None:
-    stay = {"one": PRIVATE.public, "two": OTHER.public}
-    fresh, record = begun(KEY, stay, "three", "one", NOW)
+    fresh, record = recorded(KEY, {"one": PRIVATE.public, "two": OTHER.public})
     for node, private in (("one", PRIVATE), ("two", OTHER)):
         key, row = followed(KEY, record, node, private)
         assert (key, row["expelled"], row["by"], row["since"]) == (fresh, "three", "one", NOW)
@@ -40,15 +45,15 @@ def test_each_node_that_stays_finds_the_key_and_the_expelled_one_is_told() -> No
 
 
 def test_a_record_of_others_or_for_others_is_refused() -> None:
-    _, record = begun(KEY, {"one": PRIVATE.public}, "three", "one", NOW)
+    _, record = recorded(KEY, {"one": PRIVATE.public})
     with pytest.raises(ValueUnusable, match="holds no key that this node can open"):
         followed(KEY, record, "one", OTHER)
-    for spoilt in (begun(FleetKey.fresh(1), {"one": PRIVATE.public}, "x", "y", NOW)[1], b"{}"):
+    for spoilt in (recorded(FleetKey.fresh(1), {"one": PRIVATE.public})[1], b"{}"):
         with pytest.raises(ValueUnusable):
             followed(KEY, spoilt, "one", PRIVATE)
     for content in (None, {}, {"keys": {"one": "zz"}}, {"keys": {"one": 1}}):
         with pytest.raises(ValueUnusable, match="holds no key"):
-            followed(KEY, KEY.seal(place_of(2), "one", content), "one", PRIVATE)
+            followed(KEY, KEY.seal(place_of(2), "one", content, 1), "one", PRIVATE)
 
 
 @pytest.fixture
@@ -142,7 +147,7 @@ async def test_a_leader_that_is_expelled_leads_no_more_and_what_it_writes_is_ref
         await until_seen(lambda: nodes[0].member._leadership is None)
         before = world.store.entries[TICKETS].value
         # what it can still do with its key and etcd's certificate
-        forged = nodes[0].member.key.seal(TICKETS, "one", {"serial": 2**60, "content": nodes[0].tickets.plan.as_json()})  # type: ignore[union-attr]
+        forged = nodes[0].member.seal(TICKETS, {"serial": 2**60, "content": nodes[0].tickets.plan.as_json()})  # type: ignore[union-attr]
         world.store.write({TICKETS: forged})
         await until_seen(lambda: world.store.entries[TICKETS].value not in (forged, before))
         await renewed(world, nodes[1], nodes[2])
@@ -184,9 +189,9 @@ async def test_what_the_store_had_before_an_epoch_still_counts_and_what_the_old_
         await until_seen(lambda: notes[0].lines)
     # the expelled node writes on, by a clock that is ahead, and before and behind the record of the epoch
     key = one.member.key
-    fresh, record = begun(key, {"two": two.member.state.private.public}, "three", "one", NOW)
+    fresh, record = recorded(key, {"two": two.member.state.private.public})
     world.store.write({place_of(2): record, MEMBERS + "three": None})
-    world.store.write({"notes/b": key.seal("notes/b", "three", {"serial": 1, "content": "of the expelled"})})
+    world.store.write({"notes/b": key.seal("notes/b", "three", {"serial": 1, "content": "of the expelled"}, 1)})
     notes[1].lines.clear()
     again = world.node("two", kinds=[notes[1]])
     async with again.running():

@@ -10,7 +10,7 @@ import pytest
 from proxy.supervisor.membership.values import FleetKey, Schemas, ValueUnusable
 
 KEY = FleetKey(1, bytes(range(32)))
-SEALED = KEY.seal("tickets", "edge-1", {"a": [1]})
+SEALED = KEY.seal("tickets", "edge-1", {"a": [1]}, 1)
 
 
 def changed(**fields: object) -> bytes:
@@ -22,7 +22,7 @@ def test_a_value_opens_under_its_name_and_shows_who_wrote_it() -> None:
     document = json.loads(SEALED)
     assert list(document) == ["schema", "epoch", "writer", "ciphertext"]
     assert (document["schema"], document["epoch"], document["writer"]) == (1, 1, "edge-1")
-    assert KEY.seal("tickets", "edge-1", {"a": [1]}) != SEALED, "another nonce"
+    assert KEY.seal("tickets", "edge-1", {"a": [1]}, 1) != SEALED, "another nonce"
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,15 @@ def test_two_versions_in_a_row_read_each_other_and_a_field_that_is_not_known_is_
 
     next_one = replace(KEY, schemas=Schemas(2, newer, older))
     after = replace(KEY, schemas=Schemas(3, newer, older))
-    assert next_one.open("tickets", KEY.seal("tickets", "edge-1", {"a": 1, "c": 2})) == {"b": 1, "c": 2}
+    assert next_one.open("tickets", KEY.seal("tickets", "edge-1", {"a": 1, "c": 2}, 1)) == {"b": 1, "c": 2}
     by_lowest = next_one.seal("tickets", "edge-2", {"b": 1, "c": 2}, 1)
     assert KEY.open("tickets", by_lowest) == {"a": 1, "c": 2}
     assert next_one.open("tickets", by_lowest) == {"b": 1, "c": 2}
     newest = next_one.seal("tickets", "edge-2", {"b": 1}, 2)
-    assert json.loads(newest)["schema"] == json.loads(next_one.seal("tickets", "edge-2", {"b": 1}))["schema"] == 2
+    assert json.loads(newest)["schema"] == 2
     assert json.loads(next_one.seal("tickets", "edge-2", {"b": 1}, 3))["schema"] == 2, "what it knows itself"
     assert json.loads(after.seal("tickets", "edge-3", {"b": 1}, 1))["schema"] == 2, "never two before its own"
+    assert json.loads(KEY.seal("tickets", "edge-1", {"a": 1}, 0))["schema"] == 1, "there is none before the first"
     for reader, value, found in (
         (KEY, newest, "has schema 2; this Plexigate knows 1"),
         (after, SEALED, "has schema 1"),

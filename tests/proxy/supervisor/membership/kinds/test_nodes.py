@@ -66,6 +66,14 @@ async def test_nodes_hear_of_each_other_and_miss_one_that_ends(world: World) -> 
         assert one.asked[-1] == FACTS.audit
 
 
+async def test_the_lowest_schema_is_that_of_all_members_and_of_none_that_is_silent(world: World) -> None:
+    one = Speaking(world, "one")
+    for name, schema in (("one", 3), ("two", 2)):
+        one.kind.take({f"nodes/{name}/facts": replace(FACTS, schema=schema)})
+    assert [one.kind.lowest_schema(members) for members in (["one"], ["one", "two"])] == [3, 2]
+    assert [one.kind.lowest_schema(members) for members in (["one", "two", "three"], [])] == [0, 0]
+
+
 async def test_an_audit_log_that_was_changed_is_told_once(world: World) -> None:
     one = Speaking(world, "one")
     async with one.node.running():
