@@ -28,7 +28,15 @@ from proxy.supervisor.membership.kinds.fleet_reload import OfferedAlready
 from proxy.supervisor.membership.kinds.orders import Orders
 from proxy.supervisor.membership.kinds.rows import AuthorityRow
 from proxy.supervisor.membership.member import Member
-from proxy.supervisor.membership.places import AUTHORITIES, REQUESTS, SESSION_IDENTITY, leader_of, nodes_of
+from proxy.supervisor.membership.places import (
+    AUTHORITIES,
+    CERTIFICATES,
+    REQUESTS,
+    ROTATIONS,
+    SESSION_IDENTITY,
+    leader_of,
+    nodes_of,
+)
 from proxy.supervisor.membership.refusals import ClockDiffers, StoreRestored
 from proxy.supervisor.membership.shared import Conflict, SharedAway
 from proxy.supervisor.membership.shared_kind import NOT_WRITTEN, NotAMember
@@ -224,8 +232,10 @@ class SupervisorFleet:
 
     async def expel(self, node: str) -> ExpelDocument:
         member = self._joinable()
+        # keys of certificates are on the shelf of each node, and not in its state
+        of_certificates = (name for name in member.entries if name.startswith((CERTIFICATES, ROTATIONS)))
+        known = ", ".join(sorted({name.partition("/")[0] for name in (*member.state.values, *of_certificates)}))
         epoch = await _translated(Admissions(member).expel(node))
-        known = ", ".join(sorted({name.partition("/")[0] for name in member.state.values}))
         required = [*_required(member.state.values)]
         self._told(
             Action.ROTATE,

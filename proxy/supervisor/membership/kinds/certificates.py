@@ -41,7 +41,7 @@ from proxy.supervisor.membership.kinds.rows import (
     read_wish,
     wish_as_json,
 )
-from proxy.supervisor.membership.places import FOUNDED, leader_of
+from proxy.supervisor.membership.places import CERTIFICATES, FOUNDED, ROTATIONS, leader_of
 from proxy.supervisor.membership.shared_kind import FleetNode, SharedKind
 
 _ANSWER_SECONDS: Final = 600
@@ -59,7 +59,7 @@ class SharedCertificates:
         """Is called after each change."""
         self._news = asyncio.Event()
         self._editions = _Editions(self)
-        self._begun = Entries("rotations/", BegunRow.read)
+        self._begun = Entries(ROTATIONS, BegunRow.read)
         self._wishes = Entries("wishes/", read_wish, self.hear)
         self._answers = Entries("answers/", read_answer, self.hear)
         self._turns = Entries("turns/", str)
@@ -177,9 +177,9 @@ class SharedCertificates:
         epoch = self._access.epoch if is_new else shared.intent.epoch
         intent = replace(shared.intent, edition=number, epoch=epoch)
         wanted = EditionRow(SharedEdition(replace(shared, intent=intent), chain_pem, sound_from))
-        contents: dict[str, object | None] = {f"certificates/{name}": wanted.as_json()}
+        contents: dict[str, object | None] = {CERTIFICATES + name: wanted.as_json()}
         if is_new and name in self._begun.values:
-            contents[f"rotations/{name}"] = None
+            contents[ROTATIONS + name] = None
         # else the next leader would fulfil them once more
         contents.update({f"wishes/{one.id}": None for one in self._wishes.values.values() if one.key == key})
         await self._access.write(contents, as_leader=True)
@@ -191,7 +191,7 @@ class _Editions(Entries[EditionRow]):
     """The leader is asked for what is due: so it hears that it leads, and in which epoch."""
 
     def __init__(self, owner: SharedCertificates) -> None:
-        super().__init__("certificates/", EditionRow.read, owner.hear)
+        super().__init__(CERTIFICATES, EditionRow.read, owner.hear)
         self._owner = owner
         self._asked_at = 0.0
         self._epoch = 0

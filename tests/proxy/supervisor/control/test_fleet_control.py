@@ -310,6 +310,8 @@ async def test_who_was_expelled_is_not_waited_for(world: World) -> None:
 async def test_a_node_is_expelled_and_the_audit_log_has_what_it_knew(world: World) -> None:
     async with pair(world) as (mine, theirs):
         mine.log.clear()
+        await mine.node.member.write({"certificates/local/ec": "key", "rotations/local/rsa": "key"})
+        await until_seen(lambda: "rotations/local/rsa" in mine.node.member.entries)
         document = await mine.control.expel("two")
         assert list(differences(document, ExpelDocument)) == []
         assert document == {"node": "two", "epoch": 2, "required": []}
@@ -324,7 +326,7 @@ async def test_a_node_is_expelled_and_the_audit_log_has_what_it_knew(world: Worl
             Action.ROTATE,
             "fleet key",
             Outcome.DONE,
-            "epoch 2, without the node two, which knew the secrets of epoch 1: tickets",
+            "epoch 2, without the node two, which knew the secrets of epoch 1: certificates, rotations, tickets",
         )
     ]
 
