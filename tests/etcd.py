@@ -115,12 +115,19 @@ class Etcd:
 
     def versions(self, prefix: str) -> dict[str, int]:
         """How often each name below a prefix was written since it is there."""
-        first = prefix.encode()
-        wanted = {"key": _encoded(first), "range_end": _encoded(first[:-1] + bytes([first[-1] + 1])), "keys_only": True}
-        url = f"{self.url}/v3/kv/range"
-        answer = requests.post(url, json=wanted, timeout=5, verify=self._verify or True, cert=self._files)
-        rows = answer.json().get("kvs", [])
+        rows = self._below(prefix, keys_only=True)
         return {base64.b64decode(one["key"]).decode(): int(one["version"]) for one in rows}
+
+    def values(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Those of all names below a prefix, which are given without it."""
+        for one in self._below(prefix):
+            yield base64.b64decode(one["key"]).decode().removeprefix(prefix), base64.b64decode(one["value"])
+
+    def _below(self, prefix: str, **more: object) -> list[Any]:
+        first = prefix.encode()
+        wanted = {"key": _encoded(first), "range_end": _encoded(first[:-1] + bytes([first[-1] + 1])), **more}
+        found: list[Any] = json.loads(self._request("POST", "/v3/kv/range", wanted)).get("kvs", [])
+        return found
 
     def kill(self) -> None:
         """End it as a power cut does."""

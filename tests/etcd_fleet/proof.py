@@ -13,24 +13,19 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
 from proxy.supervisor.membership.shared import LEASE_SECONDS
 from tests.etcd import Etcd
-from tests.etcd_fleet.scene import BURST, PER_SECOND, FleetScene, Node
+from tests.etcd_fleet.scene import BURST, PER_SECOND, PREFIX, FleetScene, Node
 from tests.soak.h2_load import browse_h2
 from tests.soak.load import Crowd, Tally, Visit, browse, chat
 from tests.waiting import until_found
 
 CROWD = Crowd(keeping=1, connecting=1, sockets=2, message_seconds=0.05, think_seconds=0.05)
-PREFIX = "/plexigate/"
 MOST_LEAD_SECONDS = LEASE_SECONDS + 2.0
 """Until the next one leads: its lease has ended, and a processor was free."""
 MOST_START_SECONDS = 10.0
@@ -352,6 +347,7 @@ def expelled(scene: FleetScene) -> list[str]:
     by, stays, gone = scene.nodes
     until_found(lambda: len({str(key) for node in scene.nodes for key in ring_of(node)}) == 2)
     known = {one.secret for one in gone.plan.keys}
+    scene.note_secrets()
     session = by.visit()[1]
     required = by.command("fleet", "expel", gone.name)["required"]
     until_found(lambda: "was expelled from its fleet" in (gone.status["fault"] or ""))
@@ -404,71 +400,6 @@ def idle(scene: FleetScene, seconds: float) -> Figures:
             figures.wrong.append(f"an idle proxy asks etcd {rate:.2f} times a second")
 
     return under_load(scene, scene.nodes, act)
-
-
-def found_on_disks(scene: FleetScene) -> list[str]:
-    """The secrets of the run that a thief of the disks of etcd, or of a proxy without its sealing key, finds."""
-    secrets = {(name, secret) for node in scene.nodes for name, secret in secrets_of(node)}
-    assert {"the key of the fleet", "tickets", "payload"} <= {name.partition("/")[0] for name, _ in secrets}
-    places = [*(one.data for one in scene.members), *(node.path.parent / "state" for node in scene.nodes)]
-    contents = [
-        (path, path.read_bytes().rstrip(b"\0")) for place in places for path in place.rglob("*") if path.is_file()
-    ]
-    assert any(b"/plexigate/tickets" in content for _, content in contents), "nothing was searched"
-    found: list[str] = []
-    for path, content in contents:
-        unbroken = content.translate(None, b" \r\n\t").replace(b"\\n", b"")
-        for name, secret in secrets:
-            if secret in content or any(text in unbroken for text in texts_of(secret)):
-                found.append(f"{name} in {path}")
-    return found
-
-
-def texts_of(secret: bytes) -> Iterator[bytes]:
-    """How a secret looks as text: in hexadecimal, and in base64 at any place in what was encoded, such as a key in PEM."""
-    yield secret.hex().encode()
-    yield secret.hex().upper().encode()
-    for before in range(3):
-        text = base64.b64encode(bytes(before) + secret)
-        inner = text[-(-before * 8 // 6) : len(text) - 4]  # without what depends on its neighbours
-        yield inner
-        yield inner.replace(b"+", b"-").replace(b"/", b"_")
-
-
-def secrets_of(node: Node) -> Iterator[tuple[str, bytes]]:
-    """What a node has, as it opens it itself: its keys, and everything in a shared value that may be a secret."""
-    state = node.state
-    assert state.key is not None
-    yield "the key of the fleet", state.key.secret
-    yield from ((f"a private key of {node.name}", one) for one in private_keys(state.private.pem()))
-    for name, taken in state.values.items():
-        yield from ((name, one) for one in secrets_in(taken.content))
-
-
-def secrets_in(content: object) -> Iterator[bytes]:
-    """Keys in hexadecimal, in base64 (of 32 bytes), and in PEM."""
-    if isinstance(content, dict | list):
-        for one in content.values() if isinstance(content, dict) else content:
-            yield from secrets_in(one)
-    elif isinstance(content, str):
-        yield from private_keys(content.encode())
-        if re.fullmatch(r"([0-9a-f]{2}){16,}", content):
-            yield bytes.fromhex(content)
-        elif re.fullmatch(r"[-\w+/]{43}=?", content):
-            yield base64.b64decode(content.rstrip("=") + "=", altchars=b"-_")
-
-
-def private_keys(pem: bytes) -> Iterator[bytes]:
-    """The secret part of each: the number of an elliptic curve, or the seed, which is at the end."""
-    for block, body in re.findall(rb"(-----BEGIN [^-]*PRIVATE KEY-----(.+?)-----END [^-]*-----)", pem, re.DOTALL):
-        try:
-            key = load_pem_private_key(block, None)
-        except (ValueError, UnsupportedAlgorithm):
-            key = None
-        if isinstance(key, EllipticCurvePrivateKey):
-            yield key.private_numbers().private_value.to_bytes(key.key_size // 8)
-        else:
-            yield base64.b64decode(body)[-32:]
 
 
 # -- etcd, as others ask it

@@ -32,6 +32,7 @@ from tests.certificates import Authority
 from tests.configurations import identity
 from tests.etcd import Etcd, Place
 from tests.etcd_fleet.network import Network
+from tests.etcd_fleet.thief import Secret, found_on_disks, secrets_at, secrets_of
 from tests.ports import lasting_port
 from tests.programs import Program, plexigate, program
 from tests.soak.scenes import backend_port
@@ -39,6 +40,7 @@ from tests.waiting import until_found
 
 NODES = ("edge-1", "edge-2", "edge-3")
 MEMBERS = ("etcd-1", "etcd-2", "etcd-3")
+PREFIX = "/plexigate/"
 PER_SECOND = 60
 BURST = 30
 """Of the requests for /limited, over all proxies."""
@@ -121,6 +123,11 @@ class Node:
             return int(tls.recv(10_000).split(b" ")[1])
 
     @property
+    def disk(self) -> Path:
+        """Where it keeps what it seals."""
+        return self.path.parent / "state"
+
+    @property
     def socket(self) -> Path:
         return self.path.parent / "admin.sock"
 
@@ -157,8 +164,7 @@ class Node:
         loaded = load(self.path)
         vault = Safe(now_in_utc).vault(loaded)
         assert vault is not None
-        directory = self.path.parent / "state"
-        return NodeFile(directory, lambda: vault.sealer(Purpose.FLEET), RecipientKem.MLKEM768_X25519).read()
+        return NodeFile(self.disk, lambda: vault.sealer(Purpose.FLEET), RecipientKem.MLKEM768_X25519).read()
 
     @property
     def kept(self) -> dict[str, str]:
@@ -200,6 +206,8 @@ class FleetScene:
         self._certificate = self._clients.issue("localhost")
         self.nodes = [self._made(name, urls, authority, backend) for name in NODES]
         self.backend: Final = backend
+        self.secrets: set[Secret] = set()
+        """All that were noted."""
 
     def _made(self, name: str, urls: Sequence[str], authority: Authority, backend: int) -> Node:
         directory = self.directory / name
@@ -292,6 +300,7 @@ class FleetScene:
     def join(self, node: Node, by: Node) -> float:
         """Let a proxy join, by the commands of docs/fleet.md; how long it took after the approval until it resumed sessions."""
         token = by.command("fleet", "invite")["token"]
+        self.note_secrets(by)
         asked = node.command("fleet", "join", given=token + "\n")
         until_found(lambda: asked["key"] in [row["key"] for row in by.status["requests"]])
         began = time.monotonic()
@@ -299,6 +308,20 @@ class FleetScene:
         until_found(lambda: node.status["tickets_until"])
         until_found(lambda: node.visit(by.visit()[1])[0])
         return time.monotonic() - began
+
+    # -- what a thief would like
+
+    def note_secrets(self, *nodes: Node) -> None:
+        """Remember those that all nodes, or these, and etcd have now."""
+        for node in nodes or self.nodes:
+            self.secrets |= {*secrets_of(node.name, node.state)}
+        key = (*nodes, *self.nodes)[0].state.key
+        assert key is not None
+        self.secrets |= {*secrets_at(key, self.members[0].values(PREFIX))}
+
+    def found_on_disks(self) -> list[str]:
+        """What a thief of all disks finds."""
+        return found_on_disks(self.secrets, (*(one.data for one in self.members), *(one.disk for one in self.nodes)))
 
 
 @contextmanager

@@ -2,12 +2,20 @@
 `./dev soak fleet`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.etcd_fleet import proof
-from tests.etcd_fleet.scene import fleet_scene
+from tests.etcd_fleet.scene import FleetScene, fleet_scene
 from tests.integration.gateway import events
 from tests.waiting import until_found
+
+EVENTS: tuple[Callable[[FleetScene], proof.Figures], ...] = (
+    proof.leader_killed,
+    proof.member_cut_off,
+    lambda scene: proof.etcd_gone(scene, 1.0),
+    lambda scene: proof.many_names(scene, 1_000),
+)
 
 
 def test_three_nodes_share_sessions_and_outlive_etcd_and_their_leader(tmp_path: Path) -> None:
@@ -24,14 +32,11 @@ def test_three_nodes_share_sessions_and_outlive_etcd_and_their_leader(tmp_path: 
         ]
         for node in (others[0], founder):
             assert node.command("fleet", "leader", node.name)["leader"] == node.name
-        for happened in (
-            proof.leader_killed(scene),
-            proof.member_cut_off(scene),
-            proof.etcd_gone(scene, 1.0),
-            proof.many_names(scene, 1_000),
-        ):
-            assert happened.all_wrong == []
+        for happen in EVENTS:
+            assert happen(scene).all_wrong == []
+            scene.note_secrets()
         assert proof.expelled(scene) == []
         names = [entry["event"] for node in others for entry in events(node.output, "fleet_joined")]
         assert set(names) == {"fleet_joined"}
-    assert proof.found_on_disks(scene) == []
+        scene.note_secrets()
+    assert scene.found_on_disks() == []

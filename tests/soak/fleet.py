@@ -64,10 +64,11 @@ def run(_minutes: float, console: Console) -> list[str]:
             table.add_row(name, *row, facts)
             console.print(f"{name}: {', '.join(row)}; {facts}", highlight=False)
             wrong += [f"{name}: {one}" for one in figures.all_wrong]
+            scene.note_secrets()
         wrong += proof.ordered(scene)
         for node in scene.nodes:
             node.stop()
-        wrong += [f"found on a disk: {one}" for one in proof.found_on_disks(scene)]
+        wrong += [f"found on a disk: {one}" for one in scene.found_on_disks()]
     with tempfile.TemporaryDirectory(prefix="plexigate-schedules-") as directory:
         try:
             tried = all_schedules(Path(directory), (), STEPS)[""]
