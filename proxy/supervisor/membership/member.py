@@ -352,7 +352,8 @@ class Member:
             leader = self.entries.get(LEADER)
             if now >= kept + _KEEP_SECONDS or leader is None or leader.revision != leadership.token:
                 if not await leadership.keep():
-                    break
+                    self._leadership = None
+                    return
                 kept = now
             with suppress(Conflict):  # told by the watch, or no longer leading
                 async with self._settling:

@@ -32,6 +32,8 @@ class MemoryStore:
         self.history: list[StoreChange] = []
         self.revision = 1
         self.token = 0
+        self.given_up: list[int] = []
+        """The tokens of those that have given up the lead."""
         self.lasting: dict[str, int] = {}
         self.changed = asyncio.Event()
         self.away: str | None = None
@@ -151,6 +153,7 @@ class MemoryLeadership:
 
     async def give_up(self) -> None:
         store = self._shared.store
+        store.given_up.append(self.token)
         if store.away is None and store.token == self.token:
             store.expire()
 
