@@ -25,11 +25,14 @@ from tests.soak.h2_load import browse_h2
 from tests.soak.load import Crowd, Tally, Visit, browse, chat
 from tests.waiting import until_found
 
+now = time.time  # noqa: TID251 - as the proxies have it
 CROWD = Crowd(keeping=1, connecting=1, sockets=2, message_seconds=0.05, think_seconds=0.05)
 MOST_LEAD_SECONDS = LEASE_SECONDS + 2.0
 """Until the next one leads: its lease has ended, and a processor was free."""
 MOST_START_SECONDS = 10.0
 MOST_IDLE_REQUESTS = 2.0
+SHORTEST_TICKETS = '[limits]\nrotate_tls_ticket_key_after = "36s"\n'
+BEFORE_CHANGE_SECONDS = 5.0
 MOST_RESIDENT_BYTES = 192 * 1_048_576
 """Of a parent that knows them all: it has some 135 MB, and a watch that kept its changes would have more with each."""
 
@@ -219,6 +222,45 @@ def member_cut_off(scene: FleetScene) -> Figures:
     return under_load(scene, scene.nodes, act)
 
 
+def with_minority(scene: FleetScene) -> Figures:
+    """The proxy that leads reaches a member of etcd that reaches no other one: it serves, does not lead and lets nobody in."""
+    leader = scene.led()
+    member = next(one for one in scene.members if not is_leading(one))
+
+    def act(figures: Figures) -> None:
+        scene.cut_off_with(leader, member)
+        began = time.monotonic()
+        until_found(lambda: any(node.status["is_leading"] for node in scene.nodes if node is not leader))
+        figures.within("the next one led after", time.monotonic() - began, MOST_LEAD_SECONDS)
+        until_found(lambda: leader.status["fault"] and not leader.status["is_leading"], 30)
+        figures.facts["it was noticed after"] = f"{time.monotonic() - began:.1f} s"
+        invited = leader.attempt("fleet", "invite")
+        figures.facts["an invitation"] = " ".join(invited.split())
+        if "the store of the fleet cannot be used" not in " ".join(invited.split()):
+            figures.wrong.append(f"an invitation by a minority: {invited}")
+        scene.network.cut()
+        until_found(member.is_healthy)
+        scene.settled()
+        assert leader.command("fleet", "invite")["token"]
+
+    return under_load(scene, scene.nodes, act)
+
+
+def tickets_changed(scene: FleetScene, seconds: float) -> Figures:
+    """etcd is gone for longer than a ticket key seals: all proxies change over together, more than once."""
+    first = scene.nodes[0]
+    time.sleep(max(0.0, first.plan.until_change(now()) - BEFORE_CHANGE_SECONDS))
+    plan, began, session = first.plan, now(), first.visit()[1]
+    figures = etcd_gone(scene, seconds)
+    changes = sum(began < key.begins <= now() for key in plan.keys)
+    figures.facts["changes of the ticket key"] = str(changes)
+    if changes < 2:
+        figures.wrong.append("too few changes of the ticket key")
+    if any(node.visit(session)[0] for node in scene.nodes):
+        figures.wrong.append("a session was resumed by a key that is over")
+    return figures
+
+
 def etcd_gone(scene: FleetScene, seconds: float) -> Figures:
     """All of etcd is killed. A proxy that starts meanwhile serves as well."""
     restarted = scene.nodes[-1]
@@ -349,14 +391,15 @@ def expelled(scene: FleetScene) -> list[str]:
     known = {one.secret for one in gone.plan.keys}
     scene.note_secrets()
     session = by.visit()[1]
-    required = by.command("fleet", "expel", gone.name)["required"]
+    required = sorted(by.command("fleet", "expel", gone.name)["required"], reverse=True)
     until_found(lambda: "was expelled from its fleet" in (gone.status["fault"] or ""))
     until_found(lambda: all(node.state.key and node.state.key.epoch == 2 for node in (by, stays)))
     until_found(lambda: not known & {one.secret for node in (by, stays) for one in node.plan.keys})
     until_found(lambda: stays.visit(by.visit()[1])[0])
     # workers have the keys a moment after the disk
     until_found(lambda: not stays.visit(session)[0])
-    is_told = len(required) == 1 and required[0].startswith("the node knows the root key of the internal CA ca: ")
+    trusted = "the root key of the internal CA ca: ", "the identity of payload sessions: "
+    is_told = all(one.startswith(f"the node knows {what}") for one, what in zip(required, trusted, strict=True))
     wrong = [] if is_told else [f"what an operator has to replace: {required}"]
     if [row["node"] for row in by.status["members"]] != [by.name, stays.name]:
         wrong.append("the expelled node is a member")
@@ -365,8 +408,8 @@ def expelled(scene: FleetScene) -> list[str]:
 
 def ring_of(node: Node) -> list[tuple[object, ...]]:
     """The keys of the ring that all nodes have: versions, states, and when they begin."""
-    (ring,) = node.command("payload", "list")["rings"]
-    return [(key["version"], key["state"], key["created"]) for key in ring["keys"] if key["version"] < 1_000]
+    keys = next(ring["keys"] for ring in node.command("payload", "list")["rings"] if ring["name"] == "chat")
+    return [(key["version"], key["state"], key["created"]) for key in keys if key["version"] < 1_000]
 
 
 def shared_rate(scene: FleetScene, seconds: float) -> Figures:

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPSConnection
@@ -45,6 +45,7 @@ PER_SECOND = 60
 BURST = 30
 """Of the requests for /limited, over all proxies."""
 _QUOTA_BYTES = 96 << 20
+NO_HEADERS: Final[Mapping[str, str]] = {}
 REQUEST = b"GET /load/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -97,13 +98,9 @@ class Node:
 
     def served(self, seconds: float, every: float) -> int:
         """How many of the requests for /limited were answered that a client sends for so long."""
-        connection = HTTPSConnection(
-            "localhost", self.port, context=self.client, timeout=10, source_address=("127.0.0.2", 0)
-        )
-        connection._create_connection = lambda _, *rest: socket.create_connection(("127.0.0.1", self.port), *rest)  # type: ignore[attr-defined]
         end = time.monotonic() + seconds
         count = 0
-        with closing(connection):
+        with closing(self._connection("127.0.0.2")) as connection:
             while time.monotonic() < end:
                 connection.request("GET", "/limited/x")
                 response = connection.getresponse()
@@ -112,6 +109,21 @@ class Node:
                 count += response.status == 200
                 time.sleep(every)
         return count
+
+    def asked(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """What a client gets for a request: status, header fields, and body."""
+        with closing(self._connection("127.0.0.1")) as connection:
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            return response.status, dict(response.getheaders()), response.read()
+
+    def _connection(self, address: str) -> HTTPSConnection:
+        """Of a client at an address, as it comes by a balancer: under one name and port for all proxies."""
+        connection = HTTPSConnection("localhost", context=self.client, timeout=10, source_address=(address, 0))
+        connection._create_connection = lambda _, *rest: socket.create_connection(("127.0.0.1", self.port), *rest)  # type: ignore[attr-defined]
+        return connection
 
     def answer(self) -> int:
         """The status of an answer."""
@@ -188,8 +200,8 @@ class Node:
 class FleetScene:
     """All of it."""
 
-    def __init__(self, directory: Path, backend: int) -> None:
-        """Make everything; nothing runs yet."""
+    def __init__(self, directory: Path, backend: int, more: str = "") -> None:
+        """Make everything, with `more` in the configuration of each proxy; nothing runs yet."""
         self.directory = directory
         authority = Authority(directory, "etcd authority")
         self.network = Network(self._processes)
@@ -203,13 +215,14 @@ class FleetScene:
             one.more = ("--quota-backend-bytes", str(_QUOTA_BYTES))
         urls = [f"https://127.0.0.1:{self.network.reach(one.name, one.port)}" for one in self.members]
         self._clients = Authority(directory)
-        self._certificate = self._clients.issue("localhost")
-        self.nodes = [self._made(name, urls, authority, backend) for name in NODES]
         self.backend: Final = backend
+        self._more = more
+        self._certificate = self._clients.issue("localhost")
+        self.nodes = [self._made(name, urls, authority) for name in NODES]
         self.secrets: set[Secret] = set()
         """All that were noted."""
 
-    def _made(self, name: str, urls: Sequence[str], authority: Authority, backend: int) -> Node:
+    def _made(self, name: str, urls: Sequence[str], authority: Authority) -> Node:
         directory = self.directory / name
         directory.mkdir()
         create_key(directory / "sealing.key")
@@ -217,13 +230,17 @@ class FleetScene:
         (directory / "plexigate.toml").write_text(
             f'workers = 1\n[listener.public]\nbind = "127.0.0.1:0"\nexempt = ["127.0.0.1"]\nhttp = ["h2", "http/1.1"]\n'
             f"{identity('local', ('localhost', '127.0.0.1'), self._certificate)}"
-            f'[upstream.backend]\nservers = ["http://127.0.0.1:{backend}"]\n'
+            f'[upstream.backend]\nservers = ["http://127.0.0.1:{self.backend}"]\n'
             '[[route]]\nhost = "localhost"\nupstream = "backend"\n'
             '[[route]]\nhost = "localhost"\npath = "/limited"\nupstream = "backend"\n'
             f'rate = {{ requests_per_second = {PER_SECOND:.1f}, burst = {BURST}, per = "fleet" }}\n'
+            '[[route]]\nhost = "localhost"\npath = "/of-ring"\nupstream = "backend"\n'
+            'payload = "require"\npayload_ring = "chat"\n'
+            '[[route]]\nhost = "localhost"\npath = "/of-session"\nupstream = "backend"\n'
+            'payload = "require"\npayload_sessions = true\n'
             '[identity.inner]\nnames = ["inner.test"]\n[[identity.inner.credential]]\n'
             'key = "ec-p256@sealed"\nissuer = "ca"\n[issuer.ca]\ntype = "internal"\nkey = "ec-p256@sealed"\nroot = "ec-p256@sealed"\n'
-            "[payload.ring.chat]\n"
+            f"[payload.ring.chat]\n[payload.sessions]\n{self._more}"
             f'[sealing]\nkey = "{directory}/sealing.key"\ndirectory = "{directory}/state"\n'
             f'[rotation]\nstate = "{directory}/state"\n'
             f'[fleet]\netcd = {json.dumps(urls)}\nname = "{name}"\nca = "{authority.path}"\n'
@@ -262,6 +279,11 @@ class FleetScene:
     def cut_off_member(self, member: Etcd) -> None:
         """Let a member reach no other one. The proxies reach it."""
         self.network.cut(*((member.name, other) for other in MEMBERS if other != member.name))
+
+    def cut_off_with(self, node: Node, member: Etcd) -> None:
+        """Let a proxy reach this member alone, and the member no other one."""
+        others = [other for other in MEMBERS if other != member.name]
+        self.network.cut(*((one, other) for one in (node.name, member.name) for other in others))
 
     def restore_etcd(self, snapshot: Path) -> None:
         """Put a snapshot in place of what all members have, as etcd's documents say. They are not to run."""
@@ -309,6 +331,13 @@ class FleetScene:
         until_found(lambda: node.visit(by.visit()[1])[0])
         return time.monotonic() - began
 
+    def join_all(self) -> Iterator[tuple[Node, float]]:
+        """Let all others join the one that leads; each with how long `join` took."""
+        founder = self.led()
+        for node in self.nodes:
+            if node is not founder:
+                yield node, self.join(node, founder)
+
     # -- what a thief would like
 
     def note_secrets(self, *nodes: Node) -> None:
@@ -325,11 +354,11 @@ class FleetScene:
 
 
 @contextmanager
-def fleet_scene(directory: Path) -> Iterator[FleetScene]:
-    """Run all of it, with one fleet of all three."""
+def fleet_scene(directory: Path, more: str = "") -> Iterator[FleetScene]:
+    """Run all of it, with `more` in the configuration of each proxy. The others are to join the first one."""
     with ExitStack() as stack:
         backend = stack.enter_context(program([sys.executable, "-m", "tests.soak.backend"], backend_port))
-        scene = FleetScene(directory, backend.ready)
+        scene = FleetScene(directory, backend.ready, more)
         stack.callback(scene.network.close)
         for member in scene.members:
             stack.enter_context(member.ended())

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from tests.etcd_fleet import proof
 from tests.etcd_fleet.scene import FleetScene, fleet_scene
+from tests.etcd_fleet.sealed_bodies import used_anywhere
 from tests.integration.gateway import events
 from tests.waiting import until_found
 
 EVENTS: tuple[Callable[[FleetScene], proof.Figures], ...] = (
     proof.leader_killed,
     proof.member_cut_off,
+    proof.with_minority,
     lambda scene: proof.etcd_gone(scene, 1.0),
     lambda scene: proof.many_names(scene, 1_000),
 )
@@ -32,6 +34,7 @@ def test_three_nodes_share_sessions_and_outlive_etcd_and_their_leader(tmp_path: 
         ]
         for node in (others[0], founder):
             assert node.command("fleet", "leader", node.name)["leader"] == node.name
+        assert used_anywhere(scene) == []
         for happen in EVENTS:
             assert happen(scene).all_wrong == []
             scene.note_secrets()

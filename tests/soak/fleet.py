@@ -16,6 +16,7 @@ from rich.table import Table
 from tests.etcd_fleet import proof
 from tests.etcd_fleet.proof import Figures
 from tests.etcd_fleet.scene import FleetScene, fleet_scene
+from tests.etcd_fleet.sealed_bodies import used_anywhere
 from tests.integration.certified_fleet import matrix
 from tests.proxy.supervisor.membership.model import all_schedules
 
@@ -24,12 +25,14 @@ KILLS = 5
 STEPS = 5
 """Of each schedule that the model of two nodes goes through."""
 
-EVENTS: dict[str, Callable[[FleetScene], Figures]] = {
+Event = Callable[[FleetScene], Figures]
+EVENTS: dict[str, Event] = {
     **{f"leader killed ({number + 1})": proof.leader_killed for number in range(KILLS)},
     "leader slept": proof.leader_slept,
     "leader cut off": proof.leader_cut_off,
     "follower cut off": proof.follower_cut_off,
     "leading member of etcd cut off": proof.member_cut_off,
+    "leader with a minority": proof.with_minority,
     "etcd gone": lambda scene: proof.etcd_gone(scene, GONE_SECONDS),
     "etcd restored from a snapshot": proof.etcd_restored,
     "etcd full": proof.disk_full,
@@ -41,34 +44,50 @@ EVENTS: dict[str, Callable[[FleetScene], Figures]] = {
 
 def run(_minutes: float, console: Console) -> list[str]:
     """Run it; answers what is wrong."""
-    wrong: list[str] = []
     table = Table(
         "event", "s", "handshakes", "resumed", "requests", "messages", "slowest", "failures", "", title="fleet"
     )
+    wrong: list[str] = []
+
+    def told(name: str, happen: Event, scene: FleetScene) -> None:
+        began = time.monotonic()
+        figures = happen(scene)
+        counts = (figures.handshakes, figures.resumed, figures.requests, figures.messages)
+        facts = "; ".join(f"{what}: {how}" for what, how in figures.facts.items())
+        row = (
+            f"{time.monotonic() - began:.0f}",
+            *map(str, counts),
+            f"{figures.slowest:.2f} s",
+            str(len(figures.failures)),
+        )
+        table.add_row(name, *row, facts)
+        console.print(f"{name}: {', '.join(row)}; {facts}", highlight=False)
+        wrong.extend(f"{name}: {one}" for one in figures.all_wrong)
+
     with tempfile.TemporaryDirectory(prefix="plexigate-fleet-") as directory, fleet_scene(Path(directory)) as scene:
-        founder = scene.led()
-        for node in scene.nodes:
-            if node is not founder:
-                console.print(f"{node.name} served {scene.join(node, founder):.2f} s after it was approved")
+        for node, seconds in scene.join_all():
+            console.print(f"{node.name} served {seconds:.2f} s after it was approved")
         for name, happen in EVENTS.items():
-            began = time.monotonic()
-            figures = happen(scene)
-            counts = (figures.handshakes, figures.resumed, figures.requests, figures.messages)
-            facts = "; ".join(f"{what}: {how}" for what, how in figures.facts.items())
-            row = (
-                f"{time.monotonic() - began:.0f}",
-                *map(str, counts),
-                f"{figures.slowest:.2f} s",
-                str(len(figures.failures)),
-            )
-            table.add_row(name, *row, facts)
-            console.print(f"{name}: {', '.join(row)}; {facts}", highlight=False)
-            wrong += [f"{name}: {one}" for one in figures.all_wrong]
+            told(name, happen, scene)
             scene.note_secrets()
-        wrong += proof.ordered(scene)
+        wrong += [*proof.ordered(scene), *used_anywhere(scene)]
         for node in scene.nodes:
             node.stop()
         wrong += [f"found on a disk: {one}" for one in scene.found_on_disks()]
+    with (
+        tempfile.TemporaryDirectory(prefix="plexigate-tickets-") as directory,
+        fleet_scene(Path(directory), proof.SHORTEST_TICKETS) as scene,
+    ):
+        _ = [*scene.join_all()]
+        told("ticket keys changed", lambda scene: proof.tickets_changed(scene, GONE_SECONDS), scene)
+    wrong += _modelled(console)
+    console.print(table)
+    return wrong
+
+
+def _modelled(console: Console) -> list[str]:
+    """What needs no three proxies; what is wrong."""
+    wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="plexigate-schedules-") as directory:
         try:
             tried = all_schedules(Path(directory), (), STEPS)[""]
@@ -81,5 +100,4 @@ def run(_minutes: float, console: Console) -> list[str]:
                 console.print(f"leader of a rotation killed, {step}: {seconds:.0f} s until both served by one edition")
         except AssertionError as error:
             wrong.append(f"a leader killed in a rotation: {error}")
-    console.print(table)
     return wrong
