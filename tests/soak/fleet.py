@@ -13,17 +13,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from proxy.payload.messages.causes import PayloadFault
 from tests.etcd_fleet import proof
 from tests.etcd_fleet.proof import Figures
 from tests.etcd_fleet.scene import FleetScene, fleet_scene
 from tests.etcd_fleet.sealed_bodies import used_anywhere
 from tests.integration.certified_fleet import matrix
+from tests.proxy.supervisor.membership.kinds.keys.skewed_rings import open_all
 from tests.proxy.supervisor.membership.model import all_schedules
 
 GONE_SECONDS = 60.0
 KILLS = 5
 STEPS = 5
 """Of each schedule that the model of two nodes goes through."""
+PAIRS = 100_000
+"""Of messages that one node seals and another one opens."""
 
 Event = Callable[[FleetScene], Figures]
 EVENTS: dict[str, Event] = {
@@ -94,6 +98,11 @@ def _modelled(console: Console) -> list[str]:
             console.print(f"{tried:,} schedules of {STEPS} steps: no object had two writers in one epoch")
         except AssertionError as error:
             wrong.append(f"a schedule: {error} {getattr(error, '__notes__', '')}")
+    try:
+        keys = open_all(PAIRS)
+        console.print(f"{PAIRS:,} messages of one node, under {keys} keys of a ring, were opened by others")
+    except (AssertionError, PayloadFault) as error:
+        wrong.append(f"a message under a key of a ring: {error!r}")
     with tempfile.TemporaryDirectory(prefix="plexigate-certificates-") as directory:
         try:
             for step, seconds in matrix(Path(directory)):
