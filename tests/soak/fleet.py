@@ -26,6 +26,8 @@ GONE_SECONDS = 60.0
 KILLS = 5
 STEPS = 5
 """Of each schedule that the model of two nodes goes through."""
+RING_STEPS = 3
+"""Of each schedule in which a ring is rotated, too."""
 PAIRS = 100_000
 """Of messages that one node seals and another one opens."""
 
@@ -94,8 +96,9 @@ def _modelled(console: Console) -> list[str]:
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="plexigate-schedules-") as directory:
         try:
-            tried = all_schedules(Path(directory), (), STEPS)[""]
-            console.print(f"{tried:,} schedules of {STEPS} steps: no object had two writers in one epoch")
+            for steps, rings in ((STEPS, ()), (RING_STEPS, ("chat",))):
+                tried = all_schedules(Path(directory) / str(steps), (), steps, rings)[""]
+                console.print(f"{tried:,} schedules of {steps} steps: no object had two writers in one epoch")
         except AssertionError as error:
             wrong.append(f"a schedule: {error} {getattr(error, '__notes__', '')}")
     try:

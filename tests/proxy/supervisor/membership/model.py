@@ -6,7 +6,6 @@ schedules, of more nodes and mishaps, of which it tries a few.
 """
 
 import asyncio
-import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -18,15 +17,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pytest
 
+from proxy.payload.keys.keyring import Keyring, RingNotChanged
 from proxy.supervisor.membership.admissions import NotAdmitted
 from proxy.supervisor.membership.epochs import Expelled, place_of
-from proxy.supervisor.membership.kinds.keys.ticket_plan import TicketPlan
+from proxy.supervisor.membership.kinds.keys.rings import PREFIX, Rings
 from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
 from proxy.supervisor.membership.places import EPOCHS, FOUNDED
 from proxy.supervisor.membership.shared import LEADER, LEASE_SECONDS, Conflict, Leadership, SharedAway, StoreChange
 from proxy.supervisor.membership.state import FILE_NAME
-from tests.proxy.supervisor.membership.nodes import PERIOD, Node, World, joined
+from tests.proxy.supervisor.membership.kinds.keys.test_rings import POLICY, FakeRings
+from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, Node, World, joined
 from tests.proxy.supervisor.membership.stores import MemoryShared, MemoryStore
+from tests.waiting import until_seen
 
 if TYPE_CHECKING:
     from proxy.supervisor.membership.values import FleetKey
@@ -35,6 +37,9 @@ Result = TypeVar("Result")
 NAMES: Final = ("one", "two")
 _EXPELLED: Final = {"one": ("two", "three"), "two": ("one",)}
 """Whom each node may be told to expel: two by each other, and one beside what the other does."""
+RINGS: Final = PREFIX + "rings/"
+_ROTATING: Final = "two"
+"""The node that is told to rotate a ring; the other one plans its keys while it leads."""
 _SETTLING_ROUNDS: Final = 40
 
 
@@ -132,19 +137,23 @@ class Fleet:
 
     world: World
     files: Mapping[str, bytes]
+    rings: Sequence[str]
 
     @classmethod
-    async def made(cls, directory: Path) -> "Fleet":
-        """A fleet of the two nodes, and of a third one that is away."""
+    async def made(cls, directory: Path, names: Sequence[str]) -> "Fleet":
+        """A fleet of the two nodes, and of a third one that is away. It has rings with these names."""
         world = World(directory)
         async with AsyncExitStack() as stack:
-            founder = await stack.enter_async_context(world.node("one").running())
+            rings = {name: Rings(served_by(name, names), lambda: world.now) for name in (*NAMES, "three")}
+            nodes = [world.node(name, kinds=[one]) for name, one in rings.items()]
+            founder = await stack.enter_async_context(nodes[0].running())
             await founder.founds()
-            nodes = [founder]
-            for name in ("two", "three"):
-                nodes.append(await stack.enter_async_context(world.node(name).running()))
-                await joined(nodes[-1], founder)
-        return cls(world, {node.member.name: (node.file.directory / FILE_NAME).read_bytes() for node in nodes})
+            for node in nodes[1:]:
+                await stack.enter_async_context(node.running())
+                await joined(node, founder)
+            plans = [one.plans for one in rings.values()]  # with the key that is next
+            await until_seen(lambda: all(name in one and len(one[name].keys) > 1 for one in plans for name in names))
+        return cls(world, {node.member.name: (node.file.directory / FILE_NAME).read_bytes() for node in nodes}, names)
 
 
 @dataclass
@@ -154,6 +163,7 @@ class Running:
     node: Node
     shared: SlowShared
     task: asyncio.Task[None]
+    rings: Rings
     command: asyncio.Task[None] | None = None
     """What an operator has asked of it."""
 
@@ -189,6 +199,24 @@ class Written:
     is_of_leader: bool
 
 
+class Numbered:
+    """What was written under one name: a plan of keys, each time with a number that grows."""
+
+    def __init__(self) -> None:
+        self._contents: dict[tuple[int, int], Any] = {}
+        self._secrets: dict[tuple[int, float], str] = {}
+
+    def add(self, epoch: int, content: Any) -> None:
+        """The next one."""
+        number = (epoch, content["serial"])
+        assert self._contents.setdefault(number, content) == content, "two contents have one number"
+        assert number == max(self._contents), "a number was written again"
+        plan = content["content"]
+        for key in plan["keys"]:
+            place = plan["epoch"], key.get("version", key["begins"])
+            assert self._secrets.setdefault(place, key["secret"]) == key["secret"], "one key has two secrets"
+
+
 class Model:
     """Two nodes and a store, and what may happen to them."""
 
@@ -203,19 +231,23 @@ class Model:
         for name in NAMES:
             (self._world.directory / name / FILE_NAME).write_bytes(fleet.files[name])
         self._founded = before.entries[FOUNDED].value
+        self._served = {name: served_by(name, fleet.rings) for name in NAMES}
+        """The rings on the disk of each node."""
         self._keys: dict[int, FleetKey] = {}
         """All that a node has had, by their epochs."""
         self.nodes: dict[str, Running] = {}
         self._late: list[Request] = []
         """Of a node that has died since."""
+        self._rings = fleet.rings
         self._kills = self._losses = 1
         self.course: list[str] = []
 
     async def start(self, name: str) -> None:
         """Run a node, by what it has on its disk."""
         shared = SlowShared(self.store, name)
-        node = self._world.node(name, shared)
-        self.nodes[name] = Running(node, shared, self._loop.create_task(node.member.run()))
+        rings = Rings(self._served[name], lambda: self._world.now)
+        node = self._world.node(name, shared, [rings])
+        self.nodes[name] = Running(node, shared, self._loop.create_task(node.member.run()), rings)
         await self._still()
 
     async def _still(self) -> None:
@@ -251,6 +283,8 @@ class Model:
         if self._kills:
             yield Step(f"{name} dies and starts again", partial(self._dies, running))
         if running.command is None:
+            for ring in self._rings if name == _ROTATING else ():
+                yield Step(f"{name} is to rotate {ring}", partial(self._is_to_rotate, running, ring))
             for gone in _EXPELLED[name]:
                 yield Step(f"{name} is to expel {gone}", partial(self._is_to_expel, running, gone))
 
@@ -262,6 +296,7 @@ class Model:
         self._loop.now += LEASE_SECONDS
         for one in self.nodes.values():
             one.node.tickets.tick()
+            one.rings.tick()
             one.node.member.wake()
 
     async def _lease_ends(self) -> None:
@@ -299,6 +334,13 @@ class Model:
     async def _expel(self, running: Running, gone: str) -> None:
         with suppress(Conflict, SharedAway, NotAdmitted):
             await running.node.admissions.expel(gone)
+
+    async def _is_to_rotate(self, running: Running, ring: str) -> None:
+        running.command = self._loop.create_task(self._rotate(running, ring))
+
+    async def _rotate(self, running: Running, ring: str) -> None:
+        with suppress(RingNotChanged):
+            await running.rings.rotate(ring)
 
     # -- a schedule
 
@@ -341,21 +383,24 @@ class Model:
     @property
     def is_settled(self) -> bool:
         """Whether the members agree, one of them leads, and all that is due was written."""
-        stay = [one.node for one in self.nodes.values() if not isinstance(one.node.member.trouble, Expelled)]
-        nodes = [one.member for one in stay]
-        plans = [one.tickets.plan for one in stay]
+        stay = [one for one in self.nodes.values() if not isinstance(one.node.member.trouble, Expelled)]
+        nodes = [one.node.member for one in stay]
+        plans = [one.node.tickets.plan for one in stay]
+        rings = [one.rings.plans for one in stay]
+        epoch = nodes[0].key.epoch
         return (
             all(one.trouble is None and one.key == nodes[0].key for one in nodes)
             and sum(one.is_leading for one in nodes) == 1
-            and place_of(nodes[0].key.epoch + 1) not in self.store.entries
-            and all(plan is not None and plan == plans[0] and plan.epoch == nodes[0].key.epoch for plan in plans)
+            and place_of(epoch + 1) not in self.store.entries
+            and all(plan is not None and plan == plans[0] and plan.epoch == epoch for plan in plans)
+            and all(one == rings[0] for one in rings)
+            and all(one.epoch == epoch and not one.needs_key(self._world.now) for one in rings[0].values())
         )
 
     def judge(self) -> None:
         """No two writers of one object: not without the lead, not of one number, and not in an epoch that is over."""
         writers = {one.revision: one for one in self.written}
-        numbered: dict[tuple[int, int], bytes] = {}
-        planned: dict[tuple[int, float], bytes] = {}
+        numbered = {name: Numbered() for name in (TICKETS, *(RINGS + ring for ring in self._rings))}
         begun: set[str] = set()
         for change in self.store.history:
             if change.stored is None or change.name == LEADER:
@@ -366,27 +411,25 @@ class Model:
             document = json.loads(change.stored.value)
             epoch = document["epoch"]
             assert place_of(epoch + 1) not in begun, f"{change.name} was written in an epoch that was over"
-            if change.name == TICKETS:
+            if change.name in numbered:
                 written = writers[change.revision]
-                assert written.is_of_leader, "written without the lead"
+                # any node rotates a ring
+                assert written.is_of_leader or change.name != TICKETS, "written without the lead"
                 assert written.writer == document["writer"], "written for another one"
-                content = self._keys[epoch].open(TICKETS, change.stored.value)
-                plan = TicketPlan.from_json(content["content"])
-                for key in plan.keys:
-                    assert planned.setdefault((plan.epoch, key.begins), key.secret) == key.secret, (
-                        "one time has two secrets"
-                    )
-                known = numbered.setdefault((epoch, content["serial"]), content)
-                assert known == content, "two contents have one number"
+                numbered[change.name].add(epoch, self._keys[epoch].open(change.name, change.stored.value))
             elif change.name.startswith(EPOCHS):
                 assert change.name not in begun, "an epoch began twice"
                 begun.add(change.name)
-        for one, other in itertools.pairwise(numbered):
-            assert one < other, "a number was written again"
 
     async def end(self) -> None:
         for running in self.nodes.values():
             await running.killed()
+
+
+def served_by(name: str, rings: Sequence[str]) -> FakeRings:
+    """The rings of a node before it was a member."""
+    made = {ring: Keyring.fresh(ring, name.encode().ljust(32), NOW - 50) for ring in rings}
+    return FakeRings(made, None, dict.fromkeys(rings, POLICY))
 
 
 async def explored(fleet: Fleet, loop: StillLoop, beginning: Sequence[str], steps: int) -> Counter[str]:
@@ -423,11 +466,12 @@ def following(choices: Sequence[int], counts: Sequence[int]) -> list[int] | None
     return None
 
 
-def all_schedules(directory: Path, beginning: Sequence[str], steps: int) -> Counter[str]:
-    """As `explored`, with a fleet of its own."""
-    fleet = asyncio.run(Fleet.made(directory))
+def all_schedules(directory: Path, beginning: Sequence[str], steps: int, rings: Sequence[str] = ()) -> Counter[str]:
+    """As `explored`, with a fleet of its own that has these rings."""
+    fleet = asyncio.run(Fleet.made(directory, rings))
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=StillLoop) as runner:
-        patch.setattr("proxy.supervisor.membership.member.in_thread", at_once)
+        for module in ("member", "kinds.keys.rings"):
+            patch.setattr(f"proxy.supervisor.membership.{module}.in_thread", at_once)
         loop = runner.get_loop()
         assert isinstance(loop, StillLoop)
         return runner.run(explored(fleet, loop, beginning, steps))

@@ -41,6 +41,19 @@ def test_no_schedule_has_two_writers_of_one_object_in_one_epoch(
 
 
 @pytest.mark.parametrize(
+    ("beginning", "least"),
+    [
+        (("time passes",), 80),  # one plans
+        (("two is to rotate chat",), 60),
+    ],
+)
+def test_nor_has_one_that_rotates_a_ring(tmp_path: Path, beginning: Sequence[str], least: int) -> None:
+    happened = all_schedules(tmp_path, beginning, 2, ["chat"])
+    assert happened["two is to rotate chat"] > 10
+    assert happened[""] > least
+
+
+@pytest.mark.parametrize(
     ("beginning", "steps", "least"),
     [
         # who has died leads again, while what it asked for before is on its way
