@@ -76,7 +76,7 @@ def begun(
     key: FleetKey, stay: Mapping[str, PublicRecipient], expelled: str, by: str, now: float
 ) -> tuple[FleetKey, EpochRow]:
     """A fresh key for these nodes, and the record of its epoch, for the key before to seal."""
-    fresh = key.following(secrets.token_bytes(KEY_BYTES))
+    fresh = key.of_next_epoch(secrets.token_bytes(KEY_BYTES))
     wrapped = {node: public.seal(fresh.secret, _info(fresh.epoch, node)).hex() for node, public in stay.items()}
     return fresh, EpochRow(keys=wrapped, expelled=expelled, by=by, since=now)
 
@@ -93,7 +93,7 @@ def followed(key: FleetKey, record: bytes, node: str, private: PrivateRecipient)
         secret = b""
     if len(secret) != KEY_BYTES:
         raise ValueUnusable(place_of(epoch), "holds no key that this node can open")
-    return key.following(secret), row
+    return key.of_next_epoch(secret), row
 
 
 def _info(epoch: int, node: str) -> bytes:

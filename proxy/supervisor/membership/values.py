@@ -23,7 +23,8 @@ from config.values.problems import printable
 class Schemas:
     """The schemas of contents that a version of Plexigate reads and writes: `newest`, and the one
     before it. `newer` makes a content of the newest one of it, by the name of the value, and
-    `older` does the reverse.
+    `older` does the reverse. A new field is a new schema: a node that writes a value again keeps
+    only fields that it knows, and while versions are mixed all write the lower schema.
     """
 
     newest: int
@@ -72,8 +73,7 @@ class FleetKey:
     def fresh(cls, epoch: int) -> "FleetKey":
         return cls(epoch, secrets.token_bytes(KEY_BYTES))
 
-    def following(self, secret: bytes) -> "FleetKey":
-        """That of the next epoch."""
+    def of_next_epoch(self, secret: bytes) -> "FleetKey":
         return replace(self, epoch=self.epoch + 1, secret=secret)
 
     def seal(self, name: str, writer: str, content: object, schema: int) -> bytes:
