@@ -23,8 +23,9 @@ def chart(helm: Any) -> Iterator[Any]:
 
 def rendered(chart: Any, values: dict[str, Any] | None = None, name: str = "plexigate") -> dict[str, dict[str, Any]]:
     """The manifests by kind."""
-    texts = chart.render(values or {}, name=name, namespace="chat").values()
-    return {one["kind"]: one for text in texts for one in yaml.safe_load_all(text) if one}
+    texts = chart.render(values or {}, name=name, namespace="chat").items()
+    manifests = (text for path, text in texts if path.endswith(".yaml"))
+    return {one["kind"]: one for text in manifests for one in yaml.safe_load_all(text) if one}
 
 
 def test_helm_finds_no_fault(helm: Any, chart: Any) -> None:
@@ -72,6 +73,16 @@ def test_other_values_make_valid_manifests(chart: Any, values: dict[str, Any], v
     assert (
         manifests["Service"]["spec"]["selector"] == template["metadata"]["labels"] == {"app.kubernetes.io/name": "edge"}
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "is_warned"),
+    [({}, True), ({"replicas": 1}, False), ({"replicas": 3, "etcdSecret": "plexigate-etcd"}, False)],
+)
+def test_pods_that_share_nothing_are_warned_of(chart: Any, values: dict[str, Any], is_warned: bool) -> None:  # noqa: FBT001
+    (notes,) = (text for path, text in chart.render(values, name="edge", namespace="chat").items() if "NOTES" in path)
+    assert ("etcdSecret" in notes) == is_warned
+    assert is_warned or not notes.strip()
 
 
 @pytest.mark.parametrize(
