@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -91,7 +92,8 @@ def test_variables_that_are_read_before_the_program_need_a_start() -> None:
 
 def test_an_entry_of_the_log_behind_a_piece_of_another_line_is_a_line() -> None:
     """What a module prints comes in pieces, and an entry of a worker may come in between."""
-    command = ["printf", r'ERROR: {"time": "now"}\nof a token\n{"time": 1}\n']
+    printed = 'ERROR: {"time": "now"}\nof a token\n{"time": 1}'
+    command = [sys.executable, "-c", f"print({printed!r})"]
     with program(command, lambda line: line if line.startswith("{") else None) as running:
         assert running.ready == '{"time": "now"}'
         running.wait_for(lambda output: len(output) == 4 or None)

@@ -305,7 +305,7 @@ class QuicListener:
 
 
 class _Answers:
-    """How many answers of one kind may go in this second: a flood of one kind takes none of another."""
+    """Counts answers of one kind in this second. A flood of one kind takes none of another."""
 
     def __init__(self) -> None:
         self._began = 0.0
