@@ -130,7 +130,7 @@ def upgrade_under_load(made: Room, manager: Manager, package: Path, say: Callabl
                 new_tree = tree_of(new)
                 require(new_tree != old_tree, f"the new process runs {new_tree}")
                 clients.wait_for(50)
-                wait(lambda: not [one for one in workers if Path(f"/proc/{one}/cmdline").exists()] or None)
+                wait(lambda: not any(map(is_running, workers)))
                 made.run("/usr/lib/plexigate/tidy")
                 require(not (made.root / old_tree.lstrip("/")).exists(), f"{old_tree} stays")
                 require((made.root / new_tree.lstrip("/")).exists(), f"{new_tree} is gone")
@@ -169,6 +169,14 @@ def service(made: Room, manager: Manager) -> Iterator[int]:
 def ended(process: "subprocess.Popen[bytes]") -> list[int]:
     """Its exit code in a list, which is empty while it runs."""
     return [] if process.poll() is None else [process.returncode]
+
+
+def is_running(process: int) -> bool:
+    """Whether it has not ended: one that has keeps its place until somebody waits for it, but no command line."""
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def children(process: int) -> list[int]:
