@@ -17,9 +17,9 @@ from tests.bench.servers import MESSAGE, Server
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 
-# Thousands for one of ten at a time, when this was written; it may rise by a tenth.
+# Thousands for one of ten at a time, when this was written. It may rise by a fifth: on a busy machine timers of QUIC fire more often.
 INSTRUCTIONS = 145.0
-ALLOWED = 1.1
+ALLOWED = 1.2
 _COUNTED = 384
 
 
