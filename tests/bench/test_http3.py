@@ -59,9 +59,9 @@ def test_connections_rest_after_an_answer(http3_server: Server, scene: Scene) ->
         pass
 
 
-@pytest.mark.skipif(hot_path() != "compiled", reason="of interpreted code, the calls are counted")
+@pytest.mark.skipif(hot_path() != "compiled", reason="the bound is that of compiled code")
 def test_instructions_of_a_request(scene: Scene, tmp_path: Path) -> None:
-    """With a hundredth of a handshake."""
+    """With its part of a handshake."""
     meter = Instructions(tmp_path, idle_seconds=1.0)
     bench = replace(scene.bench, under=meter.command)
 

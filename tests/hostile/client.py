@@ -1,7 +1,6 @@
 """A TLS client that sends exactly the bytes it is given, cut into records and segments as it is told."""
 
 import contextlib
-import os
 import socket
 import ssl
 import struct
@@ -137,12 +136,6 @@ class Client:
                 return
             with Segments(self.sock) as reader:
                 reader.send(segments)
-
-    def await_read(self) -> None:
-        """Wait until the proxy has read what was sent."""
-        with Segments(self.sock) as reader:
-            while reader.unread():
-                os.sched_yield()
 
     def send_until_blocked(self, data: bytes) -> bytes:
         """Send until nothing has been taken for a while; what is left is for `send_raw`."""

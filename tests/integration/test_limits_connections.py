@@ -10,7 +10,7 @@ import pytest
 
 from proxy.limits.reasons import ConnectionReason
 from tests.certificates import Authority, CertificateFiles
-from tests.hostile.client import Client, End
+from tests.hostile.client import Client, Cut, End
 from tests.integration.gateway import events
 from tests.integration.limited import Limited, Stage, is_closed, listener, serves
 from tests.integration.stage import request
@@ -223,8 +223,8 @@ def test_silent_connections_make_room_when_descriptors_are_short(stage: Stage) -
 def test_what_is_in_use_stays_and_has_descriptors_for_its_upstream(stage: Stage) -> None:
     """The reserve: a client that was accepted can be served even if nobody else is any more."""
     with stage.limited("", descriptors=FEW) as limited, limited.connect() as client, ExitStack() as stack:
-        client.send(b"GET / HTTP/1.1\r\nHost: local")  # in the middle of a head: the silent ones go before it
-        client.await_read()
+        # in the middle of a head, which was read: the silent ones go before it
+        client.send(b"GET / HTTP/1.1\r\nHost: local", Cut.BYTES)
         silent = [stack.enter_context(limited.tcp()) for _ in range(FEW)]
         assert not is_closed(silent[-1])
         client.send(b"host\r\n\r\n")
