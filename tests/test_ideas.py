@@ -24,7 +24,7 @@ HEAVIER: Final = {
     "Http2Connection": (Burden(19, 11), _STREAM),
     "Http2Stream": (Burden(28, 11), "it stands between a session and an exchange, and both report to it"),
     "HttpService": (Burden(8, 21), "what the connections of a loop share: it hands out its parts"),
-    "Member": (Burden(13, 19), "what a node knows of its fleet at one moment: its connection, its lead, its state"),
+    "Member": (Burden(12, 19), "what a node knows of its fleet at one moment: its connection, its lead, its state"),
     "Outbox": (Burden(18, 14), _PROTOCOL),
     "RequestRecord": (Burden(0, 17), _RECORD),
     "Rotating": (Burden(15, 19), "it gives the parts of rotations what they use, in one loop"),

@@ -11,7 +11,7 @@ from certs.sealing.recipients import KeyUnreadable, PublicRecipient
 from proxy.net.in_thread import in_thread
 from proxy.supervisor.membership.epochs import begun, newest, next_record, place_of, recoverable
 from proxy.supervisor.membership.joining import Invitation, JoinRequest, NotJoined
-from proxy.supervisor.membership.member import Member
+from proxy.supervisor.membership.member import Member, sealed
 from proxy.supervisor.membership.places import (
     FOUNDED,
     INVITATIONS,
@@ -58,7 +58,7 @@ class Admissions:
         invitation = Invitation.fresh()
         place = INVITATIONS + invitation.id
         row = InvitationRow(secret=invitation.secret.hex(), ends=member.clock() + INVITED_SECONDS)
-        await member.shared.commit({place: 0}, {place: member.seal(place, row)}, lasts_seconds=INVITED_SECONDS)
+        await member.shared.commit({place: 0}, {place: sealed(member, place, row)}, lasts_seconds=INVITED_SECONDS)
         return invitation.token
 
     async def join(self, token: str) -> None:
@@ -103,7 +103,7 @@ class Admissions:
                 FOUNDED: founded.value,
                 place: None,
                 REQUESTS + node: None,
-                MEMBERS + node: member.seal(MEMBERS + node, of_member),
+                MEMBERS + node: sealed(member, MEMBERS + node, of_member),
                 WELCOMES + node: welcome,
             },
         )
@@ -137,8 +137,8 @@ class Admissions:
         founded = member.entries[FOUNDED]
         writes: dict[str, bytes | None] = {
             FOUNDED: founded.value,
-            next_place: member.seal(next_place, record),
-            **{MEMBERS + name: member.seal(MEMBERS + name, row, fresh) for name, row in rows.items()},
+            next_place: sealed(member, next_place, record),
+            **{MEMBERS + name: sealed(member, MEMBERS + name, row, fresh) for name, row in rows.items()},
         }
         gone = [MEMBERS + node, REQUESTS + node, WELCOMES + node, *self._recoveries(node, member.name)]
         leader = member.entries.get(LEADER)
@@ -185,7 +185,7 @@ class Admissions:
             {FOUNDED: founded.revision, place_of(epoch + 1): 0},
             {
                 FOUNDED: founded.value,
-                place: member.seal(place, of_member, key),
+                place: sealed(member, place, of_member, key),
                 WELCOMES + member.name: request.welcome(invitation, member.name, key),
             },
         )
@@ -212,7 +212,7 @@ class Admissions:
                 return
         row = MemberRow(public=member.state.private.public.pem().decode(), since=member.clock(), by=member.name)
         compares = {place: 0 if there is None else there.revision, place_of(member.key.epoch + 1): 0}
-        await member.shared.commit(compares, {place: member.seal(place, row)})
+        await member.shared.commit(compares, {place: sealed(member, place, row)})
 
     async def make_recoverable(self) -> None:
         """Let the recovery shares of this node open the fleet, if it has some.

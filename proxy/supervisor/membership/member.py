@@ -388,7 +388,7 @@ class Member:
             await self._keep(replace(self.state, key=FleetKey.fresh(1)))
         row = MemberRow(public=self.state.private.public.pem().decode(), since=self.clock(), by="")
         place = MEMBERS + self.name
-        writes = {FOUNDED: self.seal(FOUNDED, {}), place: self.seal(place, row)}
+        writes = {FOUNDED: sealed(self, FOUNDED, {}), place: sealed(self, place, row)}
         await self.shared.commit({FOUNDED: 0}, writes, token)
 
     async def _mend(self, token: int | None) -> None:
@@ -409,11 +409,7 @@ class Member:
         }
 
     def _sealed(self, name: str, taken: Taken) -> bytes:
-        return self.seal(name, {"serial": taken.serial, "content": taken.content})
-
-    def seal(self, name: str, content: object, key: FleetKey | None = None) -> bytes:
-        """A value as all members read it; `key` is another one than that of this node."""
-        return (key or self.key).seal(name, self.name, content, self.values.lowest_schema(self.members))
+        return sealed(self, name, {"serial": taken.serial, "content": taken.content})
 
     def require_store(self) -> None:
         """Raises `SharedAway` for a node that has no part in the store now: also one that refuses
@@ -447,3 +443,8 @@ class Member:
         except Conflict:
             self._refused_at = self.revision
             raise
+
+
+def sealed(member: Member, name: str, content: object, key: FleetKey | None = None) -> bytes:
+    """A value of a member as all of them read it; `key` is another one than that of its node."""
+    return (key or member.key).seal(name, member.name, content, member.values.lowest_schema(member.members))

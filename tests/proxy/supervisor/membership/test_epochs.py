@@ -14,6 +14,7 @@ from certs.sealing.sealer import AeadSealer
 from proxy.supervisor.membership.admissions import NotAdmitted
 from proxy.supervisor.membership.epochs import Expelled, begun, followed, place_of
 from proxy.supervisor.membership.kinds.keys.tickets import TICKETS
+from proxy.supervisor.membership.member import sealed
 from proxy.supervisor.membership.places import MEMBERS
 from proxy.supervisor.membership.shared import LEADER, Conflict, SharedAway
 from proxy.supervisor.membership.state import FILE_NAME, NodeFile
@@ -147,7 +148,7 @@ async def test_a_leader_that_is_expelled_leads_no_more_and_what_it_writes_is_ref
         await until_seen(lambda: nodes[0].member._leadership is None)
         before = world.store.entries[TICKETS].value
         # what it can still do with its key and etcd's certificate
-        forged = nodes[0].member.seal(TICKETS, {"serial": 2**60, "content": nodes[0].tickets.plan.as_json()})  # type: ignore[union-attr]
+        forged = sealed(nodes[0].member, TICKETS, {"serial": 2**60, "content": nodes[0].tickets.plan.as_json()})  # type: ignore[union-attr]
         world.store.write({TICKETS: forged})
         await until_seen(lambda: world.store.entries[TICKETS].value not in (forged, before))
         await renewed(world, nodes[1], nodes[2])

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from proxy.supervisor.membership.member import sealed
 from proxy.supervisor.membership.shared import LEADER, Conflict
 from proxy.supervisor.membership.shared_kind import NotAMember
 from tests.proxy.supervisor.membership.nodes import Node, Notes, World, joined
@@ -64,10 +65,10 @@ async def test_no_older_and_no_foreign_value_is_taken_and_the_leader_mends_each(
         await pair.lead(a="first", b="b")
         older = world.store.entries["notes/a"].value
         await pair.lead(a="second")
-        same_serial = one.member.seal(
-            "notes/a", {"serial": one.member.state.values["notes/a"].serial, "content": "third"}
+        same_serial = sealed(
+            one.member, "notes/a", {"serial": one.member.state.values["notes/a"].serial, "content": "third"}
         )
-        malformed = one.member.seal("notes/a", {"serial": 2**60, "content": "two\nlines"})
+        malformed = sealed(one.member, "notes/a", {"serial": 2**60, "content": "two\nlines"})
         of_another = world.store.entries["notes/b"].value
         for value in (older, same_serial, malformed, of_another, b"", None):
             world.store.write({"notes/a": value})
