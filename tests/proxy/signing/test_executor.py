@@ -278,10 +278,11 @@ def test_nobody_is_told_when_the_loop_is_closed(make: Callable[[int], World]) ->
 
 def test_process_ends_while_all_of_its_threads_hang() -> None:
     code = """
-import asyncio, threading
+import asyncio, faulthandler, threading
 from proxy.signing.executor import Job, SigningExecutor
 
 async def main():
+    faulthandler.dump_traceback_later(40, exit=True)  # tells a process that hangs from a slow machine
     loop, began = asyncio.get_running_loop(), threading.Semaphore(0)
     executor = SigningExecutor("plexi", 16, loop, loop.time)
     def hang():
@@ -294,4 +295,4 @@ async def main():
 
 asyncio.run(main())
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=SECONDS)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
