@@ -362,11 +362,9 @@ def fleet_scene(directory: Path, more: str = "") -> Iterator[FleetScene]:
         stack.callback(scene.network.close)
         for member in scene.members:
             stack.enter_context(member.ended())
-            member.begin()
+        scene.start_etcd()
         for node in scene.nodes:
             stack.callback(node.stop)
             node.start()
             node.client = scene.nodes[0].client  # a session belongs to the context that it was made with
-        for member in scene.members:
-            until_found(member.is_healthy, 20)
         yield scene
