@@ -16,7 +16,7 @@ EVENTS: tuple[Callable[[FleetScene], proof.Figures], ...] = (
     proof.member_cut_off,
     proof.with_minority,
     lambda scene: proof.etcd_gone(scene, 1.0),
-    lambda scene: proof.many_names(scene, 1_000),
+    lambda scene: proof.many_names(scene, 300),
 )
 
 
