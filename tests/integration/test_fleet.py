@@ -4,8 +4,11 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
+from proxy.tls.openssl import libssl
 from tests.etcd_fleet import proof
 from tests.etcd_fleet.scene import FleetScene, fleet_scene
 from tests.etcd_fleet.sealed_bodies import used_anywhere
@@ -42,6 +45,14 @@ def reload_all_or_none(scene: FleetScene) -> None:
     assert taken_by() == [node.name for node in scene.nodes]
 
 
+def resumed_by_the_strongest_group(scene: FleetScene) -> None:
+    """Sessions of clients that take no other group are resumed at each other proxy; all other clients here have X25519MLKEM768."""
+    client = scene.client
+    libssl.set_groups(client, "SecP384r1MLKEM1024")
+    for one, other in permutations([replace(node, client=client) for node in scene.nodes], 2):
+        assert other.visit(one.visit()[1])[0], (one.name, other.name)
+
+
 def test_three_nodes_share_sessions_and_outlive_etcd_and_their_leader(tmp_path: Path) -> None:
     with fleet_scene(tmp_path) as scene:
         founder = scene.led()
@@ -52,6 +63,7 @@ def test_three_nodes_share_sessions_and_outlive_etcd_and_their_leader(tmp_path: 
             assert scene.join(node, founder) < 5
         until_found(lambda: sum(row["alive"] for row in founder.status["members"]) == 3)
         reload_all_or_none(scene)
+        resumed_by_the_strongest_group(scene)
         for node in (others[0], founder):
             assert node.command("fleet", "leader", node.name)["leader"] == node.name
         assert used_anywhere(scene) == []
