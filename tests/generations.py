@@ -16,9 +16,15 @@ NOW = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too a
 SECRETS = TicketSecrets(bytes(32))
 
 
-def built(site: Site, capabilities: Capabilities, text: str, before: Carried = Carried()) -> Generation:  # noqa: B008 - it never changes
+def built(
+    site: Site,
+    capabilities: Capabilities,
+    text: str,
+    before: Carried = Carried(),  # noqa: B008 - it never changes
+    tickets: TicketSecrets = SECRETS,
+) -> Generation:
     """Build what must be usable."""
-    return build(load(site.write(text)), capabilities, SECRETS, NOW, before)
+    return build(load(site.write(text)), capabilities, tickets, NOW, before)
 
 
 def problems(site: Site, capabilities: Capabilities, text: str, now: datetime = NOW) -> dict[str, Problem]:
