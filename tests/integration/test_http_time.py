@@ -92,9 +92,9 @@ def test_body_that_takes_its_time_is_taken(proxy: Site, raw: Path) -> None:
     pause = threading.Event()
     with scripted(answering(OK), raw), proxy.connect() as client:
         client.send(request("Content-Length: 600", start="POST /slow HTTP/1.1"))
-        for _ in range(6):
-            pause.wait(0.2)  # never set
-            client.send(bytes(100))
+        for _ in range(24):
+            pause.wait(0.05)  # never set; each piece has eight times as long
+            client.send(bytes(25))
         assert client.read_response().status == 200
 
 
@@ -108,8 +108,8 @@ def test_body_that_drips_does_not_come_in_time(proxy: Site, raw: Path) -> None:
 
     with scripted(script, raw), proxy.connect() as client:
         client.send(request("Content-Length: 600", start="POST /drips HTTP/1.1"))
-        for _ in range(12):
-            pause.wait(0.1)  # never set
+        for _ in range(24):
+            pause.wait(0.05)  # never set
             client.send(b"x")
         answer = client.read_response()
         assert (answer.status, answer.values("Connection")) == (408, ["close"])

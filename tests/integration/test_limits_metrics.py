@@ -669,8 +669,8 @@ def body_too_slow(limited: Limited) -> Iterator[int]:
     pause = threading.Event()
     with limited.connect() as client:
         client.send(post("Content-Length: 99"))
-        for _ in range(12):
-            pause.wait(0.1)  # never set: slowness is what is tried
+        for _ in range(24):
+            pause.wait(0.05)  # never set: slowness is what is tried, and no piece may come late
             client.send(b"x")
         assert client.read_response().status == 408
         yield 1

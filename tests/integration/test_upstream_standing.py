@@ -150,7 +150,7 @@ class TestAllDown:
                 assert (refused.status_code, refused.headers["Retry-After"]) == (503, "12")
                 assert refused.headers["Content-Type"] == "application/problem+json"
                 assert not any(url in refused.text for url in urls)
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 3.0, "less than until the next question about health"
             assert counts(three) == [0, 0, 0]
             assert proxy.records[-1].error == "no server of the upstream takes requests now"
             proxy.call(partial(proxy.upstream("chat").apply_health, urls[1], is_up=True))

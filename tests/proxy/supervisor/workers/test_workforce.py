@@ -221,8 +221,8 @@ class TestLoss:
                     began = loop.time()
                     assert len(await run.served_by(1)) == 1
                     slowest = max(slowest, loop.time() - began)
-            assert loop.time() - stopped_at < patience.hopeless + patience.stuck + patience.ping + 1.0
-            assert slowest < 0.5
+            assert loop.time() - stopped_at < patience.hopeless + patience.stuck + patience.ping + 3.0
+            assert slowest < patience.hopeless / 2
             await run.settled()
             assert run.parent.told == ["worker_stuck", "worker_hopeless", "worker_ended", "worker_joined"]
             assert run.pids[1] == other.pid
