@@ -21,7 +21,7 @@ def test_one_node_orders_the_other_answers_and_goes_on_when_the_first_one_is_kil
         assert two.running is not None
         output = two.running.output
         steps = two.rotate()
-        assert steps[-1] == {"ok": True}
+        assert steps[-1] == {"ok": True}, steps
         assert fleet.orders == 2
         fleet.agrees()
         # the front of both asks the second one, while the first one has ordered
