@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import TypeVar
 
 SECONDS = 10.0
@@ -36,3 +37,22 @@ def until_found(look: Callable[[], Found], seconds: float = SECONDS) -> Found:
         assert time.monotonic() < deadline, seen
         time.sleep(0.02)
     return seen
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet waited for does not.
+
+    The first thread is dead before the last one is, and only with that one the files are closed.
+    """
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return False
+    return any(map(_is_running, threads))
+
+
+def _is_running(thread: Path) -> bool:
+    try:
+        return "\nState:\tZ" not in (thread / "status").read_text(encoding="ascii")
+    except OSError:
+        return False

@@ -264,25 +264,6 @@ async def workforce(
     assert errors == []
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that is dead and not yet waited for does not.
-
-    The first thread is dead before the last one is, and only with that one the files are closed.
-    """
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-    except OSError:
-        return False
-    return any(map(_is_running, threads))
-
-
-def _is_running(thread: Path) -> bool:
-    try:
-        return "\nState:\tZ" not in (thread / "status").read_text(encoding="ascii")
-    except OSError:
-        return False
-
-
 def refuses(port: int) -> bool:
     """Whether nobody listens there."""
     try:

@@ -14,8 +14,7 @@ from tests.hostile.client import Address, Client
 from tests.integration.admin import found, series
 from tests.programs import PLEXIGATE
 from tests.soak.scenes import Scene, scene
-from tests.waiting import until_found
-from tests.workforces import is_alive
+from tests.waiting import is_alive, until_found
 
 METRICS = 'admin.metrics_bind = "127.0.0.1:0"\n'
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +19,7 @@ from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
 from tests.integration.hsm_scene import CLIENT_SECONDS, RETRIED_GROUPS, USUAL_GROUPS, Load, Scene, ask, scene
 from tests.integration.stage import workers_of
+from tests.waiting import is_alive
 
 pytestmark = pytest.mark.paced
 
@@ -41,14 +41,6 @@ def lag_during(one: Scene, before: list[int]) -> float:
     found = quantile(LAG_SECONDS, counts, 0.99)
     assert found is not None
     return found
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and has not ended."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.alone
@@ -233,7 +225,7 @@ def test_process_ends_in_its_time_with_sixteen_hung_signatures(hsm_site: HsmSite
             (worker,) = workers_of(one.running.pid)
             began = time.monotonic()
             os.kill(one.running.pid, signal.SIGTERM)
-            one.until(lambda: not alive(worker))
+            one.until(lambda: not is_alive(worker))
             assert time.monotonic() - began < DRAIN_SECONDS + 2.0
             for thread in clients:
                 thread.join()

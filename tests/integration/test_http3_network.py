@@ -26,8 +26,7 @@ from tests.integration.udp_relay import Relay, Way
 from tests.programs import PLEXIGATE
 from tests.soak.scenes import Scene, scene
 from tests.upgrades import upgrade
-from tests.waiting import until_found
-from tests.workforces import is_alive
+from tests.waiting import is_alive, until_found
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 

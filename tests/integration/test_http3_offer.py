@@ -18,8 +18,7 @@ from tests.integration.upstreams import scripted
 from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.service_manager import activation
 from tests.upgrades import upgrade
-from tests.waiting import until_found
-from tests.workforces import is_alive
+from tests.waiting import is_alive, until_found
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
 

@@ -24,6 +24,7 @@ from tests.integration.upstreams import ScriptedServer, Slow, scripted
 from tests.ports import lasting_port
 from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.soak.scenes import scene
+from tests.waiting import is_alive, until_found
 
 SECONDS = 10.0
 REQUEST = b"GET %s HTTP/1.1\r\nHost: chat.test\r\n\r\n"
@@ -44,13 +45,7 @@ def slow_server(slow: Slow) -> Iterator[ScriptedServer]:
 
 def ended(pid: int) -> None:
     """Wait until a process is gone, or only its parent has not noticed yet."""
-    deadline = monotonic() + SECONDS
-    while monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                continue
-        return
-    raise AssertionError(f"process {pid} does not end")
+    until_found(lambda: not is_alive(pid), SECONDS)
 
 
 def refuses(running: Gateway) -> bool:

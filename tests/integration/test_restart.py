@@ -23,8 +23,7 @@ from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
 from tests.service_manager import STORE, Manager
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, backend_port
-from tests.waiting import until_found
-from tests.workforces import is_alive
+from tests.waiting import is_alive, until_found
 
 SECONDS = 30.0
 DRAIN_SECONDS = 60

@@ -17,8 +17,7 @@ from tests.hostile.client import Address, Client
 from tests.programs import PLEXIGATE
 from tests.service_manager import WATCHDOG_SECONDS, Manager, activation
 from tests.soak.scenes import Scene, scene
-from tests.waiting import until_found
-from tests.workforces import is_alive
+from tests.waiting import is_alive, until_found
 
 SECONDS = 10.0
 

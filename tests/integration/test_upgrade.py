@@ -25,8 +25,7 @@ from tests.soak.h2_load import browse_h2
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, scene
 from tests.upgrades import IS_READY, SERVES, other_version, speaker, this_version, upgrade
-from tests.waiting import until_found
-from tests.workforces import is_alive
+from tests.waiting import is_alive, until_found
 
 DRAIN_SECONDS = 1
 CROWD = Crowd(keeping=2, connecting=2, sockets=8, message_seconds=0.2, think_seconds=0.05, comes_again=True)

@@ -17,8 +17,7 @@ from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.service_manager import STORE, Manager, launcher
 from tests.soak.scenes import Scene, backend_port
 from tests.upgrades import SERVES, speaker, upgrade
-from tests.waiting import until_found
-from tests.workforces import is_alive
+from tests.waiting import is_alive, until_found
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.fresh.rooms import Room
 from tests.packages.building import BuildError
 from tests.service_manager import STORE, Manager, launcher
+from tests.waiting import is_alive
 
 PORT = 8447
 USER = "plexigate"
@@ -130,7 +131,7 @@ def upgrade_under_load(made: Room, manager: Manager, package: Path, say: Callabl
                 new_tree = tree_of(new)
                 require(new_tree != old_tree, f"the new process runs {new_tree}")
                 clients.wait_for(50)
-                wait(lambda: not any(map(is_running, workers)))
+                wait(lambda: not any(map(is_alive, workers)))
                 made.run("/usr/lib/plexigate/tidy")
                 require(not (made.root / old_tree.lstrip("/")).exists(), f"{old_tree} stays")
                 require((made.root / new_tree.lstrip("/")).exists(), f"{new_tree} is gone")
@@ -169,14 +170,6 @@ def service(made: Room, manager: Manager) -> Iterator[int]:
 def ended(process: "subprocess.Popen[bytes]") -> list[int]:
     """Its exit code in a list, which is empty while it runs."""
     return [] if process.poll() is None else [process.returncode]
-
-
-def is_running(process: int) -> bool:
-    """Whether it has not ended: one that has keeps its place until somebody waits for it, but no command line."""
-    try:
-        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def children(process: int) -> list[int]:

@@ -16,8 +16,7 @@ from tests.soak.h2_load import browse_h2
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, scene
 from tests.upgrades import IS_READY, SERVES, other_version, speaker, this_version, upgrade
-from tests.waiting import until_found
-from tests.workforces import is_alive
+from tests.waiting import is_alive, until_found
 
 CROWD = Crowd(keeping=4, connecting=4, sockets=50, message_seconds=0.5, think_seconds=0.05, comes_again=True)
 LISTENER = 'bind = "127.0.0.1:0"\nexempt = ["127.0.0.1"]\nhttp = ["h2", "http/1.1"]'

@@ -15,7 +15,7 @@ from config.loading.loader import load
 from proxy.processes.privileges import ProcessAccount, account_of, raise_descriptor_limit
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site
-from tests.workforces import is_alive
+from tests.waiting import is_alive
 
 
 def asked(site: Site, **names: str) -> tuple[ProcessAccount | None, list[tuple[str, str, bool]]]:

@@ -19,8 +19,8 @@ from proxy.supervisor.supervisor import Supervisor
 from proxy.supervisor.workers.sockets import ListeningSockets
 from tests.configurations import Site, listener
 from tests.log_files import entries
-from tests.waiting import until_seen
-from tests.workforces import REQUEST, edition_of, is_alive, refuses, short_name
+from tests.waiting import is_alive, until_seen
+from tests.workforces import REQUEST, edition_of, refuses, short_name
 
 
 class Running:

@@ -27,8 +27,8 @@ from proxy.worker.entry import _read
 from tests.configurations import Site
 from tests.prepared_children import refused
 from tests.programs import plexigate_listeners, program
-from tests.waiting import until_seen
-from tests.workforces import edition_of, is_alive
+from tests.waiting import is_alive, until_seen
+from tests.workforces import edition_of
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from proxy.supervisor.workers.timeouts import WorkerTimeouts
 from tests.configurations import Site, listener
 from tests.ports import lasting_port
 from tests.serving_rotations import serving, shown_by_both
-from tests.waiting import until_seen
-from tests.workforces import RunningWorkforce, edition_of, is_alive, refuses, workforce
+from tests.waiting import is_alive, until_seen
+from tests.workforces import RunningWorkforce, edition_of, refuses, workforce
 
 
 def two_workers(site: Site) -> str:

@@ -15,7 +15,7 @@ from proxy.supervisor.upgrade.program import StartCommand
 from proxy.supervisor.upgrade.successor import Successor, UpgradeAbandoned
 from tests.descriptors import open_descriptors
 from tests.upgrades import GREETS, script, speaker
-from tests.workforces import is_alive
+from tests.waiting import is_alive
 
 SECONDS = 20.0
 

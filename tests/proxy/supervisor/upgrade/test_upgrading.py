@@ -22,8 +22,7 @@ from tests.configurations import Site
 from tests.parts import differences
 from tests.proxy.supervisor.test_supervisor import Running, running, workers
 from tests.upgrades import GREETS, IS_READY, KEPT, SERVES, script, speaker
-from tests.waiting import until_seen
-from tests.workforces import is_alive
+from tests.waiting import is_alive, until_seen
 
 SHORT = UpgradeTimes(whole=20.0, serving=0.5, proof=0.3, ping=0.05, answer=0.5, end=5.0)
 REFUSES = 'say("refused", reason="so", problems=[{"file": "f", "key": "k", "found": "x", "allowed": "y", "severity": "error", "line": 1, "column": 1}])\n'

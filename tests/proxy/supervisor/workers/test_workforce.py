@@ -24,8 +24,8 @@ from tests.configurations import Site, limits
 from tests.hsm.shim import build_shim
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SOFTHSM, SoftHsm
-from tests.waiting import until_seen
-from tests.workforces import NOW, SECRETS, NoTokens, edition_of, is_alive, workforce
+from tests.waiting import is_alive, until_seen
+from tests.workforces import NOW, SECRETS, NoTokens, edition_of, workforce
 
 
 def workers(site: Site, count: int, **values: str) -> str:
