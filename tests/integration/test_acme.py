@@ -4,10 +4,12 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from cryptography import x509
@@ -17,10 +19,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.acme.challenges.dns_hook import DnsHook
 from certs.acme.challenges.proofs import Proof, Solver
 from certs.acme.client.accounts import AcmeAccount, FileAccountStore
+from certs.acme.client.messages import NewOrder, identifier_of, payload
 from certs.acme.client.session import Binding, Session, open_directory
 from certs.acme.client.sign_in import Membership
 from certs.acme.client.wire import Wire, WireSettings
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
+from certs.acme.problems import AcmeProblem
+from certs.acme.renewal_info import certificate_id
 from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
 from certs.identities.chain import alternative_names
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest
@@ -39,6 +44,8 @@ from tests.workforces import RunningWorkforce, workforce
 # One that the configuration has, and one that it does not know: challenges are outside of all policy.
 NAMES = ("chat.test", "not-here-yet.test")
 REQUEST = IssueRequest(NAMES, csr_for(*NAMES))
+
+Answer = TypeVar("Answer")
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +80,33 @@ class Place:
     async def issued(self, issuer: AcmeIssuer, request: IssueRequest = REQUEST) -> Issued:
         return await in_thread(asyncio.get_running_loop(), lambda: issuer.issue(request))
 
-    async def renewed(self, issuer: AcmeIssuer, request: IssueRequest) -> Issued:
-        """As `issued`. pebble notes which order a certificate is of a moment after it has handed it out."""
-        while True:
+    async def renewed(self, issuer: AcmeIssuer, request: IssueRequest, leaf: x509.Certificate) -> x509.Certificate:
+        renewal = replace(request, replaces=leaf.public_bytes(Encoding.DER))
+        return chain_of(await self.issued(issuer, renewal), self.pebble.root)[0]
+
+    async def is_replaced(self, certificate: x509.Certificate) -> bool:
+        """Whether the CA knows of an order that replaces it: if so, it refuses a second one."""
+        asked = NewOrder(identifiers=[identifier_of(name) for name in NAMES], replaces=certificate_id(certificate))
+
+        def refusal(session: Session) -> int | None:
             try:
-                return await self.issued(issuer, request)
-            except IssueFailed as failure:
-                if "could not find an order" not in str(failure):
-                    raise
+                session._post(session.directory.new_order, payload(asked))
+            except AcmeProblem as problem:
+                return problem.status
+            return None
+
+        return await self.in_session(refusal) == HTTPStatus.CONFLICT
+
+    async def in_session(self, work: Callable[[Session], Answer]) -> Answer:
+        """What `work` answers that asks the CA in the name of the account."""
+        document = self.store.load(self.pebble.url)
+        assert document is not None
+        account = AcmeAccount.from_document(document, self.pebble.url)
+        wire = Wire(WireSettings(self.pebble.trust, 20.0), AcmeClocks().now)
+        with closing(wire):
+            return await in_thread(
+                asyncio.get_running_loop(), lambda: work(Session(wire, open_directory(wire, self.pebble.url), account))
+            )
 
     async def refused(self, issuer: AcmeIssuer) -> IssueFailed:
         with pytest.raises(IssueFailed) as caught:
@@ -152,10 +178,22 @@ async def test_certificate_is_issued_and_renewed_under_rejected_nonces(
             assert window is not None
             assert window.start < window.end
             assert window.ask_again is not None
-            renewal = IssueRequest(NAMES, request.csr_der, replaces=leaf.public_bytes(Encoding.DER))
-            renewed = chain_of(await here.renewed(again, renewal), here.pebble.root)[0]
+            renewed = await here.renewed(again, request, leaf)
+            # pebble notes which order a certificate is of a moment after it has handed it out, and of one in 512 never
+            while not await here.is_replaced(leaf):
+                leaf, renewed = renewed, await here.renewed(again, request, renewed)
             assert renewed.serial_number != leaf.serial_number
             assert len([line for line in here.told if "registered as" in line]) == 1
+
+
+async def test_certificate_that_the_ca_cannot_find_is_renewed(tmp_path: Path, names: Names) -> None:
+    async with place(tmp_path, names) as here:
+        with here.pebble.up():
+            issuer = here.issuer(AcmeChallenge.HTTP_01)
+            leaf = chain_of(await here.issued(issuer), here.pebble.root)[0]
+            serial = leaf.serial_number.to_bytes(leaf.serial_number.bit_length() // 8 + 1)
+            another = leaf.public_bytes(Encoding.DER).replace(serial, bytes([*serial[:-1], serial[-1] ^ 1]))
+            await here.renewed(issuer, REQUEST, x509.load_der_x509_certificate(another))
 
 
 class WrongSolver:
@@ -200,21 +238,15 @@ async def test_account_that_was_closed_is_replaced(tmp_path: Path, names: Names)
         issuer = here.issuer(AcmeChallenge.HTTP_01)
         with here.pebble.up():
             await here.issued(issuer)
-            document = here.store.load(here.pebble.url)
-            assert document is not None
-            account = AcmeAccount.from_document(document, here.pebble.url)
-            await in_thread(asyncio.get_running_loop(), lambda: close_account(here.pebble, account))
+            await here.in_session(close_account)
             chain_of(await here.issued(issuer), here.pebble.root)
             assert len([line for line in here.told if "registered as" in line]) == 2
 
 
-def close_account(pebble: Pebble, account: AcmeAccount) -> None:
+def close_account(session: Session) -> None:
     """RFC 8555 section 7.3.6."""
-    wire = Wire(WireSettings(pebble.trust, 20.0), AcmeClocks().now)
-    session = Session(wire, open_directory(wire, pebble.url), account)
-    assert account.url is not None
-    session._post(account.url, b'{"status": "deactivated"}')
-    wire.close()
+    assert session.account.url is not None
+    session._post(session.account.url, b'{"status": "deactivated"}')
 
 
 async def test_external_account_that_the_ca_does_not_know(tmp_path: Path, names: Names) -> None:

@@ -57,7 +57,10 @@ def test_binding_is_proved_and_never_shown(ours: Scene, session: Session) -> Non
     assert session.register([], binding).url is not None
 
 
-@pytest.mark.parametrize(("status", "type_"), [(409, "alreadyReplaced"), (404, "malformed"), (403, "unauthorized")])
+@pytest.mark.parametrize(
+    ("status", "type_"),
+    [(409, "alreadyReplaced"), (404, "malformed"), (403, "unauthorized"), (500, "serverInternal")],
+)
 def test_order_goes_without_a_predecessor_that_the_ca_will_not_have(
     ours: Scene, session: Session, status: int, type_: str
 ) -> None:
