@@ -322,12 +322,9 @@ def test_upload_that_its_server_holds_back_is_not_a_slow_client(hurried: Limited
     """The server takes nothing for longer than a client may send nothing, then all of it."""
     body = bytes(UPLOADED)
     with hurried.connect() as client:
-        head = request(f"Content-Length: {UPLOADED}", start="POST /takes-late HTTP/1.1")
-        # before anything is sent: to seal 20 MB may take as long as the client may send nothing
-        first, rest = client.sealed(head + body[:70_000]), client.sealed(body[70_000:])
-        client.send_raw(first)
+        client.send(request(f"Content-Length: {UPLOADED}", start="POST /takes-late HTTP/1.1") + body[:70_000])
         assert upload_waits.wait(10)  # that is more than what is gathered before a server is asked
-        client.send_raw(rest)
+        client.send(body[70_000:])
         assert client.read_response().status == 200
     assert settled(hurried, "/takes-late", 1) == []
 
