@@ -227,12 +227,12 @@ def test_request_that_is_over_a_limit(small: Limited, sent: bytes, status: int, 
 
 HURRIED = """
 [limits]
-body_idle_timeout = "500ms"
+body_idle_timeout = "1s"
 body_bytes_per_second = 100_000
 write_idle_timeout = "500ms"
 keep_alive_timeout = "300ms"
 """
-LONGER = 1.5
+LONGER = 2.0
 """More than each of those."""
 UPLOADED = 20_000_000
 LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
