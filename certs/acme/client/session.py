@@ -32,8 +32,8 @@ from certs.acme.client.wire import AcmeResponse, Wire
 from certs.acme.problems import AcmeProblem, problem_of
 
 # What a CA says about a predecessor that it will not have (RFC 9773 section 5): replaced already,
-# or not one of its own. An order without it is as good, only not exempt from limits. pebble calls
-# one that it cannot find an internal error, and never finds what DER begins with a zero.
+# or not one of its own. An order without it is as good, only not exempt from limits. To pebble
+# one that it cannot find is an internal error; it looks for serial numbers without a leading zero.
 _NO_SUCH_PREDECESSOR: Final = frozenset({"alreadyReplaced", "malformed", "unauthorized"})
 _STATUSES_OF_PREDECESSORS: Final = frozenset({404, 409, 500})
 # Of an order of another account, or one that has expired and was removed.
